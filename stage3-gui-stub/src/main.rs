@@ -1,0 +1,34 @@
+//! Opens the window. There is no network yet: what is sent is shown in the window itself.
+
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use stage3_gui_stub::window::Window;
+
+const NAME: &str = env!("CARGO_PKG_NAME");
+
+fn main() -> ExitCode {
+    let usage = format!("usage: {NAME}\nopens the chat window; it takes no arguments\n");
+    match env::args_os().nth(1) {
+        None => {}
+        Some(word) if word == "--help" || word == "-h" => {
+            let _ = io::stdout().write_all(usage.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Some(_) => {
+            let _ = io::stderr().write_all(usage.as_bytes());
+            return ExitCode::from(2);
+        }
+    }
+    let window = Window::new("Rust聊天群");
+    let mut output = window.output();
+    let root = window.output();
+    match window.mainloop(|text| output.insert(text.as_bytes()), || root.destroy()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{NAME}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

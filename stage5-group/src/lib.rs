@@ -1,0 +1,1 @@
+#![doc = include_str!("../../docs/5-group.md")]
