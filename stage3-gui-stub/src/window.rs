@@ -51,7 +51,7 @@ pub struct Output {
 impl Window {
     /// A window with this title.
     #[must_use]
-    pub fn new(title: &str) -> Self {
+    pub fn new(title: &str, _plain: bool) -> Self {
         let (sender, events) = sync_channel(1);
         let shared = Arc::new(Mutex::new(Shared {
             title: title.to_owned(),

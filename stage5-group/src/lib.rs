@@ -1,1 +1,15 @@
 #![doc = include_str!("../../docs/5-group.md")]
+
+pub mod client;
+pub mod clock;
+pub mod limits;
+pub mod message;
+pub mod names;
+pub mod readiness;
+pub mod room;
+pub mod select;
+pub mod server;
+pub mod tape;
+pub mod text;
+pub mod threads;
+pub mod window;

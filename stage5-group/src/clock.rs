@@ -1,0 +1,146 @@
+//! Local time: `time.ctime()` and `time.localtime()` of the tutorial, which std does not have.
+//!
+//! The offset from UTC is what `date +%z` says, so the `TZ` variable and the system's zone are
+//! honoured; where there is no `date`, time is UTC. The calendar is the proleptic Gregorian one of
+//! POSIX ("Seconds Since the Epoch", XBD §4.16), the layout that of C's `asctime`.
+
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// How long an offset is believed, in seconds. Zones change theirs on a full quarter of an hour,
+/// so asking once in each quarter follows every change the moment it happens.
+const QUARTER: i64 = 15 * 60;
+
+/// Tells local time, and remembers the offset in between.
+#[derive(Debug)]
+pub struct Clock {
+    offset: i64,
+    quarter: i64,
+}
+
+impl Clock {
+    /// Asks `date` for the offset from UTC.
+    #[must_use]
+    pub fn new() -> Self {
+        let quarter = unix_time() / QUARTER;
+        let offset = offset_from_utc().unwrap_or(0);
+        Self { offset, quarter }
+    }
+
+    /// The local time now.
+    pub fn now(&mut self) -> DateTime {
+        let now = unix_time();
+        if now / QUARTER != self.quarter {
+            self.quarter = now / QUARTER;
+            // A `date` that cannot be started this time does not change the zone.
+            self.offset = offset_from_utc().unwrap_or(self.offset);
+        }
+        DateTime::from_unix(now + self.offset)
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A date and a time of day, as on the calendar on the wall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DateTime {
+    /// The year, as 2019.
+    pub year: i64,
+    /// The month, 1 to 12.
+    pub month: u8,
+    /// The day of the month, 1 to 31.
+    pub day: u8,
+    /// The day of the week, 0 for Sunday.
+    pub weekday: u8,
+    /// The hour, 0 to 23.
+    pub hour: u8,
+    /// The minute, 0 to 59.
+    pub minute: u8,
+    /// The second, 0 to 59: POSIX time has no leap seconds.
+    pub second: u8,
+}
+
+impl DateTime {
+    /// Splits seconds since 1970-01-01 00:00:00 (local seconds give local time).
+    #[must_use]
+    pub fn from_unix(seconds: i64) -> Self {
+        let days = seconds.div_euclid(86_400);
+        let time = seconds.rem_euclid(86_400);
+        // Years that begin on 1 March put the leap day last, so that a month's first day follows
+        // from its number alone: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+        let since_0000_03_01 = days + 719_468;
+        let era = since_0000_03_01.div_euclid(146_097);
+        let day_of_era = since_0000_03_01.rem_euclid(146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let months_since_march = (5 * day_of_year + 2) / 153;
+        let month = (months_since_march + 2) % 12 + 1;
+        let small = |n: i64| u8::try_from(n).expect("a part of a date fits into a byte");
+        Self {
+            year: era * 400 + year_of_era + i64::from(month <= 2),
+            month: small(month),
+            day: small(day_of_year - (153 * months_since_march + 2) / 5 + 1),
+            weekday: small((days + 4).rem_euclid(7)),
+            hour: small(time / 3_600),
+            minute: small(time / 60 % 60),
+            second: small(time % 60),
+        }
+    }
+
+    /// The layout of C's `ctime`, 24 characters in this millennium: `Thu Mar 21 12:55:05 2019`.
+    /// A day of one digit is padded with a blank.
+    #[must_use]
+    pub fn ctime(&self) -> String {
+        format!(
+            "{} {} {:>2} {:02}:{:02}:{:02} {}",
+            DAYS[usize::from(self.weekday)],
+            MONTHS[usize::from(self.month) - 1],
+            self.day,
+            self.hour,
+            self.minute,
+            self.second,
+            self.year
+        )
+    }
+}
+
+/// Seconds since the Epoch, as POSIX counts them.
+fn unix_time() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(0))
+}
+
+/// Seconds east of UTC, as `date` knows them now.
+fn offset_from_utc() -> Option<i64> {
+    let date = Command::new("date")
+        .arg("+%z")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    parse_offset(std::str::from_utf8(&date.ok()?.stdout).ok()?.trim())
+}
+
+/// Reads an offset as `date +%z` writes it: `+0800` is 28,800 seconds east of UTC.
+#[must_use]
+pub fn parse_offset(text: &str) -> Option<i64> {
+    let (sign, digits) = match text.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => return None,
+    };
+    if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let (hours, minutes) = digits.split_at(2);
+    Some(sign * (hours.parse::<i64>().ok()? * 3_600 + minutes.parse::<i64>().ok()? * 60))
+}

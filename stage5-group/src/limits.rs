@@ -1,0 +1,38 @@
+//! Every limit of the chat, with its reason. A server that sets none has the limits of its memory.
+
+use std::time::Duration;
+
+/// The longest message on the wire, in bytes, its newline included. A member that sends more
+/// without an end has no end in mind: a notice, and the door.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// The deepest nesting of arrays and objects in a message. The decoder recurses, and the sender
+/// must not choose how deep.
+pub const MAX_NESTING: usize = 64;
+
+/// The longest name, in characters, before the server's `#2`.
+pub const MAX_NAME: usize = 32;
+
+/// The largest room in which joins and leaves are announced. In a larger one everybody coming in
+/// would be told about everybody: n² lines.
+pub const MAX_ANNOUNCED: usize = 100;
+
+/// How many names `/who` lists: the answer must not be a flood.
+pub const MAX_LISTED: usize = 100;
+
+/// The most that is read from one member at a time, in bytes, so that one who sends without pause
+/// does not keep the others from getting in.
+pub const READ: usize = 8 * 1024;
+
+/// How far behind everybody else a member may fall, in bytes, before it is dropped. All the
+/// members that are behind share these bytes.
+pub const MAX_BEHIND: usize = 6 * 1024 * 1024;
+
+/// How many bytes of notices wait for a member that does not read, before it is dropped.
+pub const MAX_NOTICES: usize = 64 * 1024;
+
+/// How long a member that has something to read may take nothing of it.
+pub const MAX_STALL: Duration = Duration::from_secs(60);
+
+/// A rest after a failed `accept`: a full descriptor table does not empty itself any sooner.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

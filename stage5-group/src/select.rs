@@ -1,0 +1,213 @@
+//! The engine on one thread: chapter 2's readiness loop, with a room in the middle.
+//!
+//! Each pass reads what has come from whoever is due, lets the room make of it what it does, and
+//! then writes to each member once. No socket ever blocks, so nobody holds up anybody.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::limits::{MAX_STALL, READ};
+use crate::message::Decoder;
+use crate::readiness::{Readiness, ready, rest};
+use crate::room::{Id, Room};
+use crate::server::stamp;
+use crate::tape::{Place, Tape};
+
+/// Serves the group, for ever.
+///
+/// # Errors
+///
+/// The listener cannot be made non-blocking.
+pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let mut accepting = Readiness::new(Instant::now());
+    let mut full = false;
+    let mut next_id = 0;
+    let mut clock = Clock::new();
+    let mut group = Group {
+        room: Room::new(),
+        tape: Tape::new(),
+        members: BTreeMap::new(),
+        log,
+    };
+    loop {
+        let now = Instant::now();
+        if accepting.is_due(now) {
+            let accepted = ready(listener.accept().and_then(prepare));
+            accepting.tried(matches!(accepted, Ok(Some(_))), now);
+            match accepted {
+                Ok(None) => {}
+                Ok(Some((stream, peer))) => {
+                    full = false;
+                    group.join(next_id, stream, peer, now);
+                    next_id += 1;
+                }
+                // Until somebody leaves each try fails: said once.
+                Err(error) if !full => {
+                    log(&format!("cannot accept: {error}"));
+                    full = true;
+                }
+                Err(_) => {}
+            }
+        }
+        group.room.set_time(stamp(&clock.now()));
+        group.read(now);
+        group.write(now);
+        let naps = group.members.values().map(|member| member.nap(&group.tape));
+        rest(naps.chain([accepting.nap()]));
+    }
+}
+
+/// Sets what a member's socket needs: it never waits, and has no Nagle delay (RFC 896), which
+/// would hold a line back until the one before is acknowledged.
+fn prepare((stream, peer): (TcpStream, SocketAddr)) -> io::Result<(TcpStream, SocketAddr)> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    Ok((stream, peer))
+}
+
+/// Everything that the loop goes through.
+struct Group {
+    room: Room,
+    tape: Tape,
+    members: BTreeMap<Id, Member>,
+    log: fn(&str),
+}
+
+/// One connection.
+struct Member {
+    stream: TcpStream,
+    peer: SocketAddr,
+    decoder: Decoder,
+    place: Place,
+    reading: Readiness,
+    writing: Readiness,
+    /// When it last had everything, or took something.
+    moved: Instant,
+    /// Whether it has said its last and waits only for what it still has coming.
+    leaving: bool,
+}
+
+impl Group {
+    fn join(&mut self, id: Id, stream: TcpStream, peer: SocketAddr, now: Instant) {
+        (self.log)(&format!("...connecting from: {peer}"));
+        self.room.join(id);
+        let member = Member {
+            stream,
+            peer,
+            decoder: Decoder::new(),
+            place: self.tape.join(),
+            reading: Readiness::new(now),
+            writing: Readiness::new(now),
+            moved: now,
+            leaving: false,
+        };
+        self.members.insert(id, member);
+    }
+
+    /// Reads once from every member that is due, and lets the room hear it.
+    fn read(&mut self, now: Instant) {
+        let mut chunk = [0; READ];
+        let mut left = Vec::new();
+        for (&id, member) in &mut self.members {
+            if member.leaving || !member.reading.is_due(now) {
+                continue;
+            }
+            let read = ready(member.stream.read(&mut chunk));
+            member.reading.tried(matches!(read, Ok(Some(_))), now);
+            match read {
+                Ok(None) => {}
+                Ok(Some(length @ 1..)) => {
+                    for message in member.decoder.push(&chunk[..length]) {
+                        self.room.hear(id, message);
+                    }
+                    member.leaving = member.decoder.is_closed();
+                }
+                Ok(Some(0)) | Err(_) => member.leaving = true,
+            }
+            if member.leaving {
+                left.push(id);
+            }
+        }
+        self.publish();
+        for id in left {
+            if let Some(member) = self.members.get_mut(&id) {
+                self.tape.leave(&mut member.place);
+            }
+            self.room.leave(id);
+        }
+        self.publish();
+    }
+
+    /// Puts what the room has to say where it can be sent from.
+    fn publish(&mut self) {
+        let output = self.room.take_output();
+        self.tape.push(&output.everyone);
+        for (id, notice) in output.one {
+            if let Some(member) = self.members.get_mut(&id) {
+                member.place.notify(&notice);
+            }
+        }
+    }
+
+    /// Writes to everyone who has something coming, and parts with who is done, gone, or too far
+    /// behind.
+    fn write(&mut self, now: Instant) {
+        self.members
+            .retain(|&id, member| match member.keep_up(&self.tape, now) {
+                Ok(end) => !end,
+                Err(error) => {
+                    (self.log)(&format!("lost {}: {error}", member.peer));
+                    self.room.leave(id);
+                    false
+                }
+            });
+        self.tape
+            .trim(self.members.values().map(|member| &member.place));
+    }
+}
+
+impl Member {
+    /// Writes what the socket takes. Returns whether this was the last that it had coming.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken, or the member does not read.
+    fn keep_up(&mut self, tape: &Tape, now: Instant) -> io::Result<bool> {
+        loop {
+            let next = tape.next(&self.place).ok_or_else(Tape::fallen_off)?;
+            if next.is_empty() {
+                self.moved = now;
+                return Ok(self.leaving);
+            }
+            if !self.writing.is_due(now) {
+                return Ok(false);
+            }
+            let written = ready(self.stream.write(next))?;
+            self.writing.tried(written.is_some(), now);
+            match written {
+                Some(length) => {
+                    tape.advance(&mut self.place, length);
+                    self.moved = now;
+                }
+                None if now.duration_since(self.moved) > MAX_STALL => {
+                    return Err(Tape::fallen_off());
+                }
+                None => return Ok(false),
+            }
+        }
+    }
+
+    /// How long it may be left alone.
+    fn nap(&self, tape: &Tape) -> Duration {
+        let caught_up = tape.next(&self.place).is_some_and(<[u8]>::is_empty);
+        match (self.leaving, caught_up) {
+            (false, true) => self.reading.nap(),
+            (false, false) => self.reading.nap().min(self.writing.nap()),
+            (true, _) => self.writing.nap(),
+        }
+    }
+}

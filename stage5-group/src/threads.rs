@@ -1,0 +1,315 @@
+//! The engine with threads: each member's reader blocks in `read`, one hub owns the room.
+//!
+//! ```text
+//! reader ─┐                        ┌─> socket
+//! reader ─┼─ Event ──> hub: room ──┼─> socket
+//! reader ─┘             ^          └─> courier ──> the socket of one who is behind
+//!                       └────── Event ────┘
+//! ```
+//!
+//! Nothing is shared, so nothing is locked; nobody polls, so an idle group costs nothing. The hub
+//! takes all that is waiting and then writes to each member once: what a line costs is mostly the
+//! system call, and a hundred lines in one call cost little more than one.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::limits::{ACCEPT_PAUSE, MAX_STALL, READ};
+use crate::message::{Decoder, Message, Refusal};
+use crate::readiness::ready;
+use crate::room::{Id, Room};
+use crate::server::stamp;
+use crate::tape::{Place, Tape};
+
+/// How many events wait for the hub before readers do: enough to make a batch worth its calls, few
+/// enough that what waits stays small, at the 64 KiB that a message may have.
+const WAITING: usize = 64;
+
+/// How long the hub waits for room in a socket: the shortest time that std can ask for. A timer of
+/// the kernel makes it 4 to 8 ms where its clock ticks 250 times a second.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(1);
+
+/// How many members may make the hub wait in one round. When many go to sleep together the rest of
+/// them get a courier unasked, so that those who are awake need not wait.
+const PATIENCE: u32 = 4;
+
+/// How much a courier carries at a time, in bytes: a copy, so it is kept small.
+const LOAD: usize = 16 * 1024;
+
+/// The stack of a reader or a courier, in bytes. Only what is used of it costs memory.
+const STACK: usize = 128 * 1024;
+
+/// All that can happen.
+#[derive(Debug)]
+enum Event {
+    /// Somebody has connected.
+    Joined(Id, SocketAddr, Arc<TcpStream>),
+    /// A member has sent these messages, or rubbish.
+    Said(Id, Vec<Result<Message, Refusal>>),
+    /// A member has sent its last, or is gone.
+    Left(Id),
+    /// A courier has delivered its load.
+    Delivered(Id),
+    /// A courier has given up: its member took nothing for [`MAX_STALL`], or is gone.
+    Undeliverable(Id),
+}
+
+/// Serves the group, for ever.
+///
+/// # Errors
+///
+/// The thread that accepts connections cannot be started.
+pub fn serve(listener: TcpListener, log: fn(&str)) -> io::Result<()> {
+    let (events, inbox) = sync_channel(WAITING);
+    let mut hub = Hub {
+        room: Room::new(),
+        tape: Tape::new(),
+        members: HashMap::new(),
+        events: events.clone(),
+        clock: Clock::new(),
+        log,
+    };
+    thread::Builder::new().spawn(move || accept(&listener, &events, log))?;
+    hub.run(&inbox);
+    Ok(())
+}
+
+/// Gives every connection a reader of its own.
+fn accept(listener: &TcpListener, events: &SyncSender<Event>, log: fn(&str)) {
+    let mut clock = Clock::new();
+    let mut full = false;
+    for id in 0.. {
+        match listener.accept().and_then(prepare) {
+            Ok((stream, peer)) => {
+                full = false;
+                let reader = {
+                    let (stream, events) = (Arc::clone(&stream), events.clone());
+                    move || read(id, peer, &stream, &events)
+                };
+                if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(reader) {
+                    log(&format!("cannot start a thread for {peer}: {error}"));
+                    let time = stamp(&clock.now());
+                    let notice = format!("[{time}] the group is full, try again later\n");
+                    let _ = (&*stream).write_all(notice.as_bytes());
+                }
+            }
+            // Until somebody leaves each try fails: said once.
+            Err(error) => {
+                if !full {
+                    log(&format!("cannot accept: {error}"));
+                    full = true;
+                }
+                thread::sleep(ACCEPT_PAUSE);
+            }
+        }
+    }
+}
+
+/// Sets what a member's socket needs: no Nagle delay (RFC 896), which would hold a line back until
+/// the one before is acknowledged, and a limit to how long the hub waits for it.
+fn prepare((stream, peer): (TcpStream, SocketAddr)) -> io::Result<(Arc<TcpStream>, SocketAddr)> {
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    Ok((Arc::new(stream), peer))
+}
+
+/// Reads one member until its end of file, and tells the hub.
+fn read(id: Id, peer: SocketAddr, stream: &Arc<TcpStream>, events: &SyncSender<Event>) {
+    // A hub that is gone cannot be told anything: `send` fails, and that is the end of the program.
+    let _ = events.send(Event::Joined(id, peer, Arc::clone(stream)));
+    let mut decoder = Decoder::new();
+    let mut chunk = [0; READ];
+    while !decoder.is_closed()
+        && let Ok(length @ 1..) = stream.as_ref().read(&mut chunk)
+    {
+        let _ = events.send(Event::Said(id, decoder.push(&chunk[..length])));
+    }
+    let _ = events.send(Event::Left(id));
+}
+
+/// Carries loads to one member that is behind, at the pace at which it reads.
+fn carry(id: Id, mut stream: &TcpStream, loads: &Receiver<Vec<u8>>, events: &SyncSender<Event>) {
+    for load in loads {
+        let event = match stream.write_all(&load) {
+            Ok(()) => Event::Delivered(id),
+            Err(_) => Event::Undeliverable(id),
+        };
+        let _ = events.send(event);
+    }
+}
+
+/// The one thread that knows everything.
+struct Hub {
+    room: Room,
+    tape: Tape,
+    members: HashMap<Id, Member>,
+    /// For the couriers.
+    events: SyncSender<Event>,
+    clock: Clock,
+    log: fn(&str),
+}
+
+/// One connection, as the hub sees it.
+struct Member {
+    stream: Arc<TcpStream>,
+    peer: SocketAddr,
+    place: Place,
+    /// Who writes to it while it is behind.
+    courier: Option<Sender<Vec<u8>>>,
+    /// Whether it has said its last and waits only for what it still has coming.
+    leaving: bool,
+}
+
+impl Hub {
+    fn run(&mut self, inbox: &Receiver<Event>) {
+        while let Ok(event) = inbox.recv() {
+            self.room.set_time(stamp(&self.clock.now()));
+            self.handle(event);
+            for event in inbox.try_iter().take(WAITING) {
+                self.handle(event);
+            }
+            self.deliver();
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Joined(id, peer, stream) => {
+                (self.log)(&format!("...connecting from: {peer}"));
+                self.publish();
+                let place = self.tape.join();
+                let member = Member {
+                    stream,
+                    peer,
+                    place,
+                    courier: None,
+                    leaving: false,
+                };
+                self.members.insert(id, member);
+                self.room.join(id);
+            }
+            Event::Said(id, messages) => {
+                for message in messages {
+                    self.room.hear(id, message);
+                }
+            }
+            Event::Left(id) => {
+                self.publish();
+                if let Some(member) = self.members.get_mut(&id) {
+                    self.tape.leave(&mut member.place);
+                    member.leaving = true;
+                }
+                self.room.leave(id);
+            }
+            Event::Delivered(id) => {
+                if let Some(member) = self.members.get_mut(&id) {
+                    member.load(&self.tape);
+                }
+            }
+            Event::Undeliverable(id) => {
+                if let Some(member) = self.members.remove(&id) {
+                    let _ = member.stream.shutdown(Shutdown::Both);
+                }
+            }
+        }
+    }
+
+    /// Puts what the room has to say where it can be sent from.
+    fn publish(&mut self) {
+        let output = self.room.take_output();
+        self.tape.push(&output.everyone);
+        for (id, notice) in output.one {
+            if let Some(member) = self.members.get_mut(&id) {
+                member.place.notify(&notice);
+            }
+        }
+    }
+
+    /// Writes to everyone who keeps up, and parts with who is done, gone, or too far behind.
+    fn deliver(&mut self) {
+        self.publish();
+        let mut patience = PATIENCE;
+        self.members.retain(|&id, member| {
+            match member.keep_up(id, &self.tape, &mut patience, &self.events) {
+                Ok(end) => !end,
+                Err(error) => {
+                    (self.log)(&format!("lost {}: {error}", member.peer));
+                    // Its reader, which still blocks in `read`, meets the end of file.
+                    let _ = member.stream.shutdown(Shutdown::Both);
+                    false
+                }
+            }
+        });
+        self.tape
+            .trim(self.members.values().map(|member| &member.place));
+    }
+}
+
+impl Member {
+    /// Brings the member up to date, itself or by a courier. Returns whether this was the last
+    /// that it had coming.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken, or the member is too far behind, or there is no thread for a
+    /// courier.
+    fn keep_up(
+        &mut self,
+        id: Id,
+        tape: &Tape,
+        patience: &mut u32,
+        events: &SyncSender<Event>,
+    ) -> io::Result<bool> {
+        loop {
+            let next = tape.next(&self.place).ok_or_else(Tape::fallen_off)?;
+            if self.courier.is_some() {
+                return Ok(false);
+            }
+            if next.is_empty() {
+                return Ok(self.leaving);
+            }
+            if *patience > 0 {
+                let length = next.len();
+                let written = ready((&*self.stream).write(next))?.unwrap_or(0);
+                tape.advance(&mut self.place, written);
+                if written == length {
+                    continue;
+                }
+                *patience -= 1;
+            }
+            self.hire(id, events)?;
+            self.load(tape);
+        }
+    }
+
+    /// Starts a courier: it may wait for the member, the hub may not.
+    fn hire(&mut self, id: Id, events: &SyncSender<Event>) -> io::Result<()> {
+        self.stream.set_write_timeout(Some(MAX_STALL))?;
+        let (courier, loads) = channel();
+        let (stream, events) = (Arc::clone(&self.stream), events.clone());
+        thread::Builder::new()
+            .stack_size(STACK)
+            .spawn(move || carry(id, &stream, &loads, &events))?;
+        self.courier = Some(courier);
+        Ok(())
+    }
+
+    /// Gives the courier its next load; dismisses it where there is none.
+    fn load(&mut self, tape: &Tape) {
+        let load = tape.next(&self.place).unwrap_or_default();
+        let load = load[..load.len().min(LOAD)].to_vec();
+        if load.is_empty() {
+            self.courier = None;
+            let _ = self.stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        } else if let Some(courier) = &self.courier {
+            tape.advance(&mut self.place, load.len());
+            let _ = courier.send(load);
+        }
+    }
+}
