@@ -1,1 +1,1 @@
-
+//! What belongs to no single chapter.

@@ -1,0 +1,303 @@
+//! What the tests of all chapters share: servers, connections and clients that never outlive their
+//! test, and waits that end as soon as their condition holds, or fail at a deadline.
+
+#![allow(dead_code, reason = "each chapter uses its own part")]
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what should come at once. Only a failing test waits as long.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A server of the chapter, on a port of its own; killed when dropped.
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    log: Receiver<String>,
+}
+
+impl Server {
+    /// Starts `BINARY server 127.0.0.1:0 OPTIONS`, and waits until it listens.
+    pub fn start(binary: &str, options: &[&str]) -> Self {
+        let mut command = Command::new(binary);
+        command.args(["server", "127.0.0.1:0"]).args(options);
+        Self::spawn(command)
+    }
+
+    /// Starts this command, and waits until it says where it listens.
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_read(command, usize::MAX)
+    }
+
+    /// The same, with a standard output that is closed after so many lines, as `| head -1` does.
+    pub fn spawn_read(mut command: Command, count: usize) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("starts");
+        let log = lines(child.stdout.take().expect("is piped"), count);
+        let first = log
+            .recv_timeout(DEADLINE)
+            .expect("the server says that it listens");
+        let address = first
+            .strip_prefix("listening on ")
+            .expect("that is its first line");
+        let address = address.parse().expect("what it listens on is an address");
+        Self {
+            child,
+            address,
+            log,
+        }
+    }
+
+    /// Waits until the log can get no further line.
+    pub fn wait_for_closed_log(&self) {
+        until_closed(&self.log);
+    }
+
+    /// A new connection.
+    pub fn connect(&self) -> Peer {
+        Peer::new(TcpStream::connect(self.address).expect("the server accepts"))
+    }
+
+    /// Waits for a line of the log that contains this.
+    pub fn wait_for_log(&self, part: &str) -> String {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.log.recv_timeout(left);
+            let line = line.unwrap_or_else(|_| panic!("no line of the log says {part:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// The process, for `/proc`.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("can be asked").is_none()
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("can be killed");
+        self.child.wait().expect("ends");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A bare connection, for saying and hearing exact bytes.
+pub struct Peer {
+    stream: BufReader<TcpStream>,
+}
+
+impl Peer {
+    pub fn new(stream: TcpStream) -> Self {
+        stream
+            .set_read_timeout(Some(DEADLINE))
+            .expect("is not zero");
+        stream
+            .set_write_timeout(Some(DEADLINE))
+            .expect("is not zero");
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    /// The socket, for what this type does not do.
+    pub fn socket(&self) -> &TcpStream {
+        self.stream.get_ref()
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream
+            .get_mut()
+            .write_all(bytes.as_ref())
+            .expect("the peer takes it");
+    }
+
+    /// Exactly so many bytes.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).expect("they come");
+        bytes
+    }
+
+    /// The next line, without its newline.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).expect("a line comes");
+        assert!(line.ends_with('\n'), "the connection ended within {line:?}");
+        line.pop();
+        line
+    }
+
+    /// Skips lines up to one that contains this, and returns that.
+    pub fn line_with(&mut self, part: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// Whether nothing has come that is not yet read.
+    pub fn has_nothing_yet(&mut self) -> bool {
+        self.socket().set_nonblocking(true).expect("is possible");
+        let came = self.stream.fill_buf().map(<[u8]>::len);
+        self.socket().set_nonblocking(false).expect("is possible");
+        came.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn shut_down_write(&mut self) {
+        self.socket()
+            .shutdown(Shutdown::Write)
+            .expect("is connected");
+    }
+
+    /// All that still comes, up to the end of file.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).expect("it ends");
+        rest
+    }
+
+    /// Ends the connection with a reset instead of an end of file: that is what closing a socket
+    /// does while it holds bytes that nobody has read (RFC 2525 §2.17). The other side must have
+    /// sent some.
+    pub fn reset(self) {
+        let mut byte = [0];
+        self.socket()
+            .peek(&mut byte)
+            .expect("there is something unread");
+    }
+}
+
+/// A client of the chapter in line mode; killed when dropped.
+pub struct Client {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    output: Receiver<String>,
+    errors: Receiver<String>,
+}
+
+impl Client {
+    /// Starts `BINARY client ADDRESS OPTIONS`.
+    pub fn start(binary: &str, address: SocketAddr, options: &[&str]) -> Self {
+        let mut command = Command::new(binary);
+        command.args(["client", &address.to_string()]).args(options);
+        Self::spawn(command)
+    }
+
+    pub fn spawn(mut command: Command) -> Self {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("starts");
+        let output = lines(child.stdout.take().expect("is piped"), usize::MAX);
+        let errors = lines(child.stderr.take().expect("is piped"), usize::MAX);
+        Self {
+            stdin: child.stdin.take(),
+            child,
+            output,
+            errors,
+        }
+    }
+
+    /// Types this.
+    pub fn type_in(&mut self, text: &str) {
+        let stdin = self.stdin.as_mut().expect("is open");
+        stdin.write_all(text.as_bytes()).expect("is read");
+    }
+
+    /// Ends its input.
+    pub fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// The next line that it shows.
+    pub fn line(&self) -> String {
+        self.output
+            .recv_timeout(DEADLINE)
+            .expect("the client shows a line")
+    }
+
+    /// Skips lines up to one that contains this, and returns that.
+    pub fn line_with(&self, part: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for its end: the exit status, the rest of what it showed, and its complaints.
+    pub fn wait(mut self) -> (i32, Vec<String>, Vec<String>) {
+        let output = until_closed(&self.output);
+        let errors = until_closed(&self.errors);
+        let status = self.child.wait().expect("ends");
+        (status.code().expect("no signal ended it"), output, errors)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command to its end with this on standard input: its exit status, what it showed, and its
+/// complaints.
+pub fn run(binary: &str, arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut command = Command::new(binary);
+    command.args(arguments);
+    let mut client = Client::spawn(command);
+    let (mut stdin, input) = (client.stdin.take().expect("is open"), input.to_owned());
+    // A program that does not read its input may end before it is written.
+    thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    let (status, output, errors) = client.wait();
+    (status, output.join("\n"), errors.join("\n"))
+}
+
+/// The first lines that come out of this, as they come; then it is closed.
+fn lines(source: impl Read + Send + 'static, count: usize) -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(source).split(b'\n').take(count) {
+            let Ok(line) = line else { return };
+            let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
+    lines
+}
+
+/// Everything up to the end of file.
+fn until_closed(lines: &Receiver<String>) -> Vec<String> {
+    let mut all = Vec::new();
+    loop {
+        match lines.recv_timeout(DEADLINE) {
+            Ok(line) => all.push(line),
+            Err(RecvTimeoutError::Disconnected) => return all,
+            Err(RecvTimeoutError::Timeout) => panic!("the program does not end; it showed {all:?}"),
+        }
+    }
+}
