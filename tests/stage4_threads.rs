@@ -1,1 +1,139 @@
-//! Tests of the chapter.
+//! Chapter 4: what a client with a receive thread promises.
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use support::{Client, Peer, Server, run};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_stage4-threads");
+
+/// A server in the hands of the test, and the chapter's client connected to it.
+fn client_of_ours() -> (Client, Peer) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = listener.local_addr().expect("is bound");
+    let client = Client::start(BINARY, address, &[]);
+    let (stream, _) = listener.accept().expect("the client connects");
+    (client, Peer::new(stream))
+}
+
+#[test]
+fn what_arrives_while_the_user_is_typing_is_shown() {
+    let (mut client, mut server) = client_of_ours();
+    client.type_in("half a li");
+    server.send("unasked\n");
+    assert_eq!(client.line(), "unasked");
+    client.type_in("ne\n");
+    assert_eq!(server.line(), "half a line");
+}
+
+#[test]
+fn a_line_is_sent_with_its_newline_so_answers_stand_on_lines_of_their_own() {
+    let server = Server::start(BINARY, &[]);
+    let mut client = Client::start(BINARY, server.address, &[]);
+    for text in ["hi", "业冰蝶"] {
+        client.type_in(&format!("{text}\n"));
+        let line = client.line();
+        assert!(
+            line.starts_with('[') && line.ends_with(&format!("] {text}")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn the_end_of_input_waits_for_the_servers_last_words() {
+    let (mut client, mut server) = client_of_ours();
+    client.type_in("bye\n");
+    client.end_input();
+    assert_eq!(server.rest(), b"bye\n");
+    server.send("good bye\n");
+    drop(server);
+    let (status, output, errors) = client.wait();
+    assert_eq!(
+        (status, output, errors),
+        (0, vec!["good bye".to_owned()], vec![])
+    );
+}
+
+#[test]
+fn a_lost_server_is_one_sentence_and_status_1_while_the_user_types_nothing() {
+    let (client, server) = client_of_ours();
+    drop(server);
+    let (status, output, errors) = client.wait();
+    assert_eq!(
+        (status, output.len(), errors.len()),
+        (1, 0, 1),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn a_character_split_over_two_reads_is_shown_whole() {
+    let (client, mut server) = client_of_ours();
+    server.socket().set_nodelay(true).expect("is connected");
+    for byte in "业冰蝶\n".bytes() {
+        server.send([byte]);
+    }
+    assert_eq!(client.line(), "业冰蝶");
+}
+
+#[test]
+fn what_would_command_the_terminal_is_shown_as_a_replacement() {
+    let (client, mut server) = client_of_ours();
+    server.send("\x1b[2Jred\u{202E}\u{9b}31m\n");
+    assert_eq!(client.line(), "\u{FFFD}[2Jred\u{FFFD}\u{FFFD}31m");
+    server.send(b"\xff\xc3(\n");
+    assert_eq!(client.line(), "\u{FFFD}\u{FFFD}(");
+}
+
+#[test]
+fn nobody_reading_the_output_is_one_sentence_and_no_panic() {
+    let mut command = Command::new("sh");
+    let (status, output, errors) = {
+        let server = Server::start(BINARY, &[]);
+        let script = format!(
+            "yes | {{ {BINARY} client {}; echo status $? >&2; }} | head -n 1",
+            server.address
+        );
+        command.args(["-c", &script]);
+        Client::spawn(command).wait()
+    };
+    assert_eq!((status, output.len()), (0, 1));
+    assert!(
+        errors[0].starts_with("stage4-threads: ") && errors[1] == "status 1",
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn without_a_role_it_hosts_and_then_others_join() {
+    let mut command = Command::new(BINARY);
+    command.arg("127.0.0.1:0");
+    let mut host = Client::spawn(command);
+    let line = host.line();
+    let address = line
+        .strip_prefix("hosting at ")
+        .expect("says where")
+        .to_owned();
+    host.type_in("mine\n");
+    assert!(host.line().ends_with("] mine"));
+    let (status, output, errors) = run(BINARY, &[&address], "yours\n");
+    assert_eq!((status, errors.as_str()), (0, ""));
+    assert!(output.ends_with("] yours"), "{output}");
+    host.end_input();
+    assert_eq!(host.wait().0, 0);
+}
+
+#[test]
+fn what_goes_wrong_is_one_sentence_and_status_1() {
+    let (status, output, errors) = run(BINARY, &["client", "127.0.0.1:1"], "");
+    assert_eq!((status, output.as_str()), (1, ""));
+    assert!(
+        errors.contains("cannot connect to") && errors.lines().count() == 1,
+        "{errors}"
+    );
+    assert_eq!(run(BINARY, &["servers"], "").0, 2);
+    assert_eq!(run(BINARY, &["--help"], "").0, 0);
+}

@@ -76,6 +76,12 @@ impl Server {
         }
     }
 
+    /// Ends it, and returns the lines of the log that nobody has waited for.
+    pub fn end_and_read_log(mut self) -> Vec<String> {
+        self.kill();
+        until_closed(&self.log)
+    }
+
     /// The process, for `/proc`.
     pub fn pid(&self) -> u32 {
         self.child.id()
