@@ -1,1 +1,192 @@
-//! What belongs to no single chapter.
+//! What belongs to no single chapter: the rules that the whole workspace keeps.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folders of the chapters, in order.
+const STAGES: [&str; 5] = [
+    "stage1-echo",
+    "stage2-select",
+    "stage3-gui-stub",
+    "stage4-threads",
+    "stage5-group",
+];
+
+/// The files that a chapter hands on to later ones, unchanged.
+const SHARED: [(&str, &[usize]); 6] = [
+    ("clock.rs", &[1, 2, 4, 5]),
+    ("client.rs", &[1, 2]),
+    ("readiness.rs", &[2, 4, 5]),
+    ("server.rs", &[2, 4]),
+    ("window.rs", &[3, 4, 5]),
+    ("text.rs", &[3, 4, 5]),
+];
+
+fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests
+        .parent()
+        .expect("the tests are in a folder of the workspace")
+        .to_owned()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The files with this ending in a folder and the folders in it.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("is a folder") {
+        let path = entry.expect("can be read").path();
+        let name = path
+            .file_name()
+            .expect("has a name")
+            .to_string_lossy()
+            .into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            found.extend(files(&path, ending));
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The rule on packages, in two parts: what the manifests ask for...
+#[test]
+fn rand_in_the_last_chapter_is_the_only_dependency() {
+    let manifests = files(&root(), "Cargo.toml");
+    assert_eq!(manifests.len(), STAGES.len() + 2, "{manifests:?}");
+    for manifest in manifests {
+        let mut table = String::new();
+        for line in read(&manifest).lines().map(str::trim) {
+            if line.starts_with('[') {
+                table = line.trim_matches(['[', ']']).to_owned();
+            } else if table.contains("dependencies") && !line.is_empty() && !line.starts_with('#') {
+                let is_rand = line.split(['=', '.', ' ']).next() == Some("rand");
+                let is_last = manifest.ends_with("stage5-group/Cargo.toml");
+                let here = manifest.display();
+                assert!(
+                    is_rand && is_last && table == "dependencies",
+                    "{here}: {line}"
+                );
+            }
+            assert!(
+                !table.contains("dependencies."),
+                "{}: [{table}]",
+                manifest.display()
+            );
+        }
+    }
+}
+
+/// ... and what each member is locked to: the packages it needs, without those that these need.
+#[test]
+fn the_lock_file_knows_of_no_other_dependency() {
+    let lock = read(&root().join("Cargo.lock"));
+    for package in lock.split("[[package]]").skip(1) {
+        let field = |key: &str| package.lines().find_map(|line| line.strip_prefix(key));
+        let name = field("name = ").expect("has a name").trim_matches('"');
+        let is_member = field("source = ").is_none();
+        let needed: Vec<&str> = package
+            .lines()
+            .filter_map(|line| line.strip_prefix(" \"")?.strip_suffix("\","))
+            .collect();
+        let allowed: &[&str] = if name == "stage5-group" {
+            &["rand"]
+        } else {
+            &[]
+        };
+        assert!(!is_member || needed == allowed, "{name} needs {needed:?}");
+    }
+}
+
+#[test]
+fn there_is_no_unsafe_and_no_extern() {
+    let words = ["un".to_owned() + "safe", "ex".to_owned() + "tern"];
+    for path in files(&root(), ".rs") {
+        for (number, line) in read(&path).lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let mut parts = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+            let found = parts.find(|part| words.iter().any(|word| word == part));
+            assert!(found.is_none(), "{}:{}: {line}", path.display(), number + 1);
+        }
+    }
+    assert!(read(&root().join("Cargo.toml")).contains("unsafe_code = \"forbid\""));
+    for stage in STAGES {
+        let manifest = read(&root().join(stage).join("Cargo.toml"));
+        assert!(manifest.contains("[lints]\nworkspace = true\n"), "{stage}");
+    }
+}
+
+#[test]
+fn no_chapter_uses_another() {
+    for stage in STAGES {
+        let own = stage.replace('-', "_");
+        for path in files(&root().join(stage), ".rs") {
+            let text = read(&path);
+            let other = STAGES.map(|other| other.replace('-', "_"));
+            let other = other
+                .iter()
+                .find(|&other| *other != own && text.contains(other.as_str()));
+            assert_eq!(other, None, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_a_later_chapter_keeps_it_keeps_as_the_same_file() {
+    for (name, stages) in SHARED {
+        let copies = stages
+            .iter()
+            .map(|&stage| root().join(STAGES[stage - 1]).join("src").join(name));
+        let copies: Vec<(PathBuf, String)> =
+            copies.map(|path| (path.clone(), read(&path))).collect();
+        for (path, text) in &copies[1..] {
+            assert!(
+                *text == copies[0].1,
+                "{} differs from {}",
+                path.display(),
+                copies[0].0.display()
+            );
+        }
+    }
+}
+
+/// A file of the same name in two chapters is either the same file or a different lesson; almost
+/// the same is a mistake.
+#[test]
+fn files_of_the_same_name_are_the_same_or_differ_in_earnest() {
+    let mut by_name: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for stage in STAGES {
+        for path in files(&root().join(stage).join("src"), ".rs") {
+            let name = path
+                .file_name()
+                .expect("has a name")
+                .to_string_lossy()
+                .into_owned();
+            by_name.entry(name).or_default().push(path);
+        }
+    }
+    // In these two, names of crates and modules are what differs.
+    by_name.remove("main.rs");
+    by_name.remove("lib.rs");
+    for paths in by_name.values() {
+        for (index, path) in paths.iter().enumerate() {
+            for other in &paths[..index] {
+                let (text, before) = (read(path), read(other));
+                let new = text
+                    .lines()
+                    .filter(|&line| !before.lines().any(|old| old == line));
+                let new = new.count();
+                let both = format!("{} and {}", other.display(), path.display());
+                assert!(
+                    text == before || new > 6,
+                    "{both} differ by {new} lines only"
+                );
+            }
+        }
+    }
+}
