@@ -37,7 +37,7 @@ pub struct Output {
 /// sent a message, for that is where its name is.
 #[derive(Debug, Default)]
 struct Member {
-    /// The name that it asked for.
+    /// The name that it asked for, presentable.
     asked: String,
     /// The name that it got: empty before its first message, unique after.
     shown: String,
@@ -91,22 +91,22 @@ impl Room {
 
     /// Learns a member's name, from its first message, or from one with another name than before.
     fn know(&mut self, id: Id, asked: &str) {
+        let name = presentable(asked);
         let Some(member) = self.members.get_mut(&id) else {
             return;
         };
-        if member.asked == asked && !member.shown.is_empty() {
+        if member.asked == name {
             return;
         }
-        asked.clone_into(&mut member.asked);
         let before = mem::take(&mut member.shown);
         self.shown.remove(&before);
-        let name = presentable(asked);
         let mut now = name.clone();
         let mut number = 2;
         while self.shown.contains(&now) {
             now = format!("{name}#{number}");
             number += 1;
         }
+        member.asked = name;
         member.shown.clone_from(&now);
         self.shown.insert(now.clone());
         if before.is_empty() {

@@ -128,7 +128,11 @@ fn read(id: Id, peer: SocketAddr, stream: &Arc<TcpStream>, events: &SyncSender<E
     while !decoder.is_closed()
         && let Ok(length @ 1..) = stream.as_ref().read(&mut chunk)
     {
-        let _ = events.send(Event::Said(id, decoder.push(&chunk[..length])));
+        let messages = decoder.push(&chunk[..length]);
+        // A part of a message is nothing to wake the hub for.
+        if !messages.is_empty() {
+            let _ = events.send(Event::Said(id, messages));
+        }
     }
     let _ = events.send(Event::Left(id));
 }
@@ -214,6 +218,7 @@ impl Hub {
             }
             Event::Undeliverable(id) => {
                 if let Some(member) = self.members.remove(&id) {
+                    (self.log)(&format!("lost {}: {}", member.peer, Tape::fallen_off()));
                     let _ = member.stream.shutdown(Shutdown::Both);
                 }
             }
