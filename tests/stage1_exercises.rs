@@ -99,16 +99,15 @@ fn exercise_3_a_datagram_is_answered_with_one_datagram() {
     // All are sent before one is read: each keeps its edges, even the one that is empty.
     let texts = ["one".to_owned(), String::new(), "x".repeat(2000)];
     for text in &texts {
-        socket.send(text.as_bytes()).expect("goes out");
+        socket
+            .send(text.as_bytes())
+            .expect("somebody listens by UDP where TCP is served");
     }
     for text in texts {
         let mut answer = [0; 4096];
-        let length = socket.recv(&mut answer).unwrap_or_else(|error| {
-            panic!(
-                "no answer by UDP from {}, where TCP is served: {error}",
-                server.address
-            )
-        });
+        let length = socket
+            .recv(&mut answer)
+            .unwrap_or_else(|error| panic!("no answer by UDP from {}: {error}", server.address));
         let answer = String::from_utf8_lossy(&answer[..length]);
         assert!(
             answer.starts_with('[') && answer.len() == STAMP + text.len(),
