@@ -141,7 +141,7 @@ fn exercise_3_no_client_gets_more_than_four_megabytes_a_second() {
     let time = time_to_echo(server.address, 8 << 20);
     assert!(
         time > Duration::from_secs(1),
-        "8 MiB at 4 MiB a second, a burst at the beginning apart, take more than 1 s, not {time:?}"
+        "8 MiB at 4 MB a second, a burst at the beginning apart, take more than 1 s, not {time:?}"
     );
 }
 
