@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     }
-    let window = Window::new("Rust聊天群");
+    let window = Window::new("Rust聊天群", false);
     let mut output = window.output();
     let root = window.output();
     match window.mainloop(|text| output.insert(text.as_bytes()), || root.destroy()) {
