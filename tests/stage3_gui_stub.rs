@@ -426,6 +426,16 @@ fn the_line_that_is_read_survives_a_resize() {
 }
 
 #[test]
+fn a_screen_that_grows_past_what_was_read_follows_the_end_again() {
+    let mut face = face(40, 10);
+    insert_lines(&mut face, 0..9);
+    face.press(Key::WheelUp);
+    face.resize((40, 24));
+    insert_lines(&mut face, 9..30);
+    assert!(screen(&face).contains("\n29\n"));
+}
+
+#[test]
 fn a_line_without_end_is_cut() {
     let mut face = face(40, 10);
     face.insert(&"x".repeat(4096));

@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{env, mem, panic, process, thread};
 
-use crate::text::{columns, harmless, take_text, wrap};
+use crate::text::{columns, harmless, take_text, width, wrap};
 
 /// The most lines that the output keeps, and the most bytes of one: a longer one is cut in two.
 /// That is 40 MB at the worst.
@@ -61,18 +61,26 @@ const SEQUENCE: usize = 32;
 
 /// What the user does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "a key is its name")]
 pub enum Key {
     /// A character of the text, typed or pasted.
     Char(char),
+    /// Sends.
     Enter,
+    /// Takes back the last character.
     Backspace,
-    CtrlC,
-    CtrlD,
+    /// Takes back everything.
     CtrlU,
+    /// Closes the window.
+    CtrlC,
+    /// Closes the window, too, if nothing is typed: the end of input.
+    CtrlD,
+    /// Scrolls the output by a page.
     PageUp,
+    /// The same the other way.
     PageDown,
+    /// Scrolls the output a little.
     WheelUp,
+    /// The same the other way.
     WheelDown,
     /// The left button of the mouse, in this column and this row; the first is 1.
     Click(usize, usize),
@@ -110,7 +118,7 @@ impl Keyboard {
             [ESC, b'[', rest @ ..] => match rest.iter().position(|b| !(b' '..=b'?').contains(b)) {
                 None if rest.len() < SEQUENCE => None,
                 None => Some((bytes.len(), None)),
-                Some(end @ ..SEQUENCE) if (b'@'..=b'~').contains(&rest[end]) => {
+                Some(end) if (b'@'..=b'~').contains(&rest[end]) => {
                     Some((end + 3, self.sequence(&rest[..=end])))
                 }
                 Some(end) => Some((end + 2, None)),
@@ -194,8 +202,10 @@ impl Face {
     /// Changes the size, in columns and rows.
     pub fn resize(&mut self, size: (usize, usize)) {
         self.size = size;
-        // The line that is being read has other rows now: it is shown from its beginning.
-        self.top = self.top.map(|(line, _)| (line, 0));
+        if let Some((line, _)) = self.top {
+            // The line that is being read has other rows now: it is shown from its beginning.
+            self.scroll((line, 0));
+        }
     }
 
     /// Adds text to the output. It must be [`harmless`].
@@ -205,8 +215,8 @@ impl Face {
             if self.lines.back().is_none_or(full) {
                 if self.lines.len() == LINES {
                     self.lines.pop_front();
-                    let above = |(line, row): Place| line.checked_sub(1).map(|line| (line, row));
-                    self.top = self.top.map(|top| above(top).unwrap_or_default());
+                    let above = |(line, row)| if line > 0 { (line - 1, row) } else { (0, 0) };
+                    self.top = self.top.map(above);
                 }
                 self.lines.push_back(String::new());
             }
@@ -217,7 +227,7 @@ impl Face {
     /// Does what the key is for.
     pub fn press(&mut self, key: Key) {
         match key {
-            Key::Char(c) if self.input.len() + c.len_utf8() <= INPUT => self.input.push(c),
+            Key::Char(c) if !self.is_full() => self.input.push(c),
             Key::Char(_) => {}
             Key::Enter => self.send(),
             Key::Click(column, row) => {
@@ -227,13 +237,7 @@ impl Face {
                 }
             }
             // A character goes with all that is combined with it.
-            Key::Backspace => {
-                while self
-                    .input
-                    .pop()
-                    .is_some_and(|c| columns(&c.to_string()) == 0)
-                {}
-            }
+            Key::Backspace => while self.input.pop().is_some_and(|c| width(c) == 0) {},
             Key::CtrlU => self.input.clear(),
             Key::CtrlC => self.closings += 1,
             Key::CtrlD if self.input.is_empty() => self.closings = self.closings.max(1),
@@ -243,6 +247,11 @@ impl Face {
             Key::WheelUp => self.scroll(self.above(self.top(), NOTCH)),
             Key::WheelDown => self.scroll(self.below(self.top(), NOTCH)),
         }
+    }
+
+    /// Whether a character of 4 bytes, the longest, has no room.
+    fn is_full(&self) -> bool {
+        self.input.len() + 4 > INPUT
     }
 
     /// The text stays in the input until the `command` has taken the one before.
@@ -334,11 +343,8 @@ impl Face {
         lines.resize(height - 1, String::new());
 
         let room = width - columns(BUTTON);
-        let hint = if self.hint().len() < room {
-            self.hint()
-        } else {
-            ""
-        };
+        let hint = Some(self.hint()).filter(|hint| hint.len() < room);
+        let hint = hint.unwrap_or_default();
         lines.push(format!("{DIM}{hint:room$}{PLAIN}{BLUE}{BUTTON}{PLAIN}"));
         (lines, cursor)
     }
@@ -348,7 +354,7 @@ impl Face {
             "closing, Ctrl-C again: at once"
         } else if self.sent.is_some() && !self.input.is_empty() {
             "still sending"
-        } else if self.input.len() + 4 > INPUT {
+        } else if self.is_full() {
             "the input is full"
         } else if self.top.is_some() {
             "PgDn: there is more below"
@@ -392,6 +398,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn wait(&self, on: &Condvar, until: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let waited = on.wait_while(self.lock(), |state| !until(state));
+        waited.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is shown.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         state.stale = true;
@@ -444,15 +456,17 @@ impl Window {
     pub fn new(title: &str, plain: bool) -> Self {
         let mut state = State::default();
         state.face.title(title);
+        let state = Mutex::new(state);
+        let terminal = Terminal::new(plain);
+        let (redraw, event) = Default::default();
         let shared = Shared {
-            state: Mutex::new(state),
-            redraw: Condvar::new(),
-            event: Condvar::new(),
-            terminal: Terminal::new(plain),
+            state,
+            redraw,
+            event,
+            terminal,
         };
-        Self {
-            shared: Arc::new(shared),
-        }
+        let shared = Arc::new(shared);
+        Self { shared }
     }
 
     /// The output pane.
@@ -540,25 +554,17 @@ impl Output {
 /// Line mode: a line is "send", the end of input is "close the window".
 fn read_lines(shared: &Shared) {
     let mut input = io::stdin().lock();
-    loop {
-        let mut line = Vec::new();
-        let end = !matches!(input.read_until(b'\n', &mut line), Ok(1..));
-        let line = String::from_utf8_lossy(&line);
-        let text = format!("{}\n", line.trim_end_matches(['\r', '\n']));
-        let taken = shared
-            .event
-            .wait_while(shared.lock(), |state| state.face.sent.is_some());
-        let mut state = taken.unwrap_or_else(PoisonError::into_inner);
-        if end {
-            state.face.closings = 1;
-        } else {
-            state.face.sent = Some(text);
-        }
+    let mut line = Vec::new();
+    while let Ok(1..) = input.read_until(b'\n', &mut line) {
+        let text = String::from_utf8_lossy(&line);
+        let text = format!("{}\n", text.trim_end_matches(['\r', '\n']));
+        let mut state = shared.wait(&shared.event, |state| state.face.sent.is_none());
+        state.face.sent = Some(text);
         shared.event.notify_all();
-        if end {
-            return;
-        }
+        line.clear();
     }
+    shared.lock().face.closings = 1;
+    shared.event.notify_all();
 }
 
 /// Reads the terminal. Where nothing more can come the user is gone, as after closing twice.
@@ -566,15 +572,14 @@ fn read_keys(shared: &Shared) {
     let mut input = io::stdin().lock();
     let mut keyboard = Keyboard::default();
     let mut chunk = [0; 4096];
-    let mut hung_up = false;
-    while !hung_up {
-        let keys = match input.read(&mut chunk) {
-            Ok(length @ 1..) => keyboard.keys(&chunk[..length]),
+    loop {
+        let length = match input.read(&mut chunk) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Ok(0) | Err(_) => {
-                hung_up = true;
-                vec![Key::CtrlC; 2]
-            }
+            read => read.unwrap_or(0),
+        };
+        let keys = match length {
+            0 => vec![Key::CtrlC; 2],
+            _ => keyboard.keys(&chunk[..length]),
         };
         let stuck = shared.change(|state| {
             keys.into_iter().for_each(|key| state.face.press(key));
@@ -585,6 +590,9 @@ fn read_keys(shared: &Shared) {
             shared.terminal.give_back();
             // As a shell reports what Ctrl-C has ended.
             process::exit(130);
+        }
+        if length == 0 {
+            return;
         }
     }
 }
@@ -604,10 +612,7 @@ fn follow_size(shared: &Shared) {
 fn paint(shared: &Shared) {
     let mut shown = Vec::new();
     loop {
-        let waited = shared
-            .redraw
-            .wait_while(shared.lock(), |state| !state.stale);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = shared.wait(&shared.redraw, |state| state.stale);
         if state.over() {
             return;
         }
@@ -647,11 +652,8 @@ impl Terminal {
     fn new(plain: bool) -> Self {
         let able = env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
         let there = io::stdin().is_terminal() && io::stdout().is_terminal();
-        let saved = if able && there && !plain {
-            stty(&["-g"]).ok()
-        } else {
-            None
-        };
+        let usable = able && there && !plain;
+        let saved = usable.then(|| stty(&["-g"]).ok()).flatten();
         Self {
             saved,
             taken: Mutex::new(false),
@@ -704,12 +706,9 @@ fn give_back_on_panic(shared: &Arc<Shared>) {
 /// The size in columns and rows; that of a VT100 if the terminal does not know.
 fn terminal_size() -> (usize, usize) {
     let size = stty(&["size"]).unwrap_or_default();
-    let mut numbers = size
-        .split(' ')
-        .flat_map(str::parse)
-        .filter(|&number| number > 0);
-    match (numbers.next(), numbers.next()) {
-        (Some(rows), Some(columns)) => (columns, rows),
+    let numbers: Vec<usize> = size.split(' ').flat_map(str::parse).collect();
+    match numbers[..] {
+        [rows, columns] if rows.min(columns) > 0 => (columns, rows),
         _ => (80, 24),
     }
 }
@@ -721,9 +720,8 @@ fn stty(arguments: &[&str]) -> io::Result<String> {
     if !output.status.success() {
         return Err(io::Error::other("stty: the terminal cannot be set"));
     }
-    Ok(String::from_utf8_lossy(&output.stdout)
-        .trim_end()
-        .to_owned())
+    let said = String::from_utf8_lossy(&output.stdout);
+    Ok(said.trim_end().to_owned())
 }
 
 fn print(text: &str) -> io::Result<()> {
