@@ -264,6 +264,16 @@ fn the_smallest_screen() {
 }
 
 #[test]
+fn a_title_does_not_command_the_terminal() {
+    let mut face = face(40, 10);
+    face.title("a\x1b[2Jb");
+    assert_eq!(
+        screen(&face).lines().next(),
+        Some("                 a�[2Jb")
+    );
+}
+
+#[test]
 fn after_a_full_row_the_cursor_goes_to_the_next() {
     let mut face = face(20, 6);
     type_in(&mut face, "12345678901234567890");
@@ -799,6 +809,7 @@ fn a_resize_is_followed_and_too_small_a_terminal_is_told() {
     let terminal = session.value("tty");
     let before = session.opened();
     for (rows, columns, shown) in [
+        ("20", "80", "\x1b[20;1H"),
         ("10", "40", "\x1b[10;1H"),
         ("4", "15", "too small"),
         ("60", "200", "\x1b[60;1H"),
@@ -808,6 +819,8 @@ fn a_resize_is_followed_and_too_small_a_terminal_is_told() {
             .args(["-F", &terminal, "rows", rows, "cols", columns])
             .status();
         assert!(resized.expect("stty is there").success());
+        // Where the rows are after a resize only the terminal knows: the first is drawn again, too.
+        session.wait_for("\x1b[1;1H");
         session.wait_for(shown);
     }
     session.press("\x03");
