@@ -206,7 +206,7 @@ fn backspace_takes_a_whole_character_and_ctrl_u_all() {
 
 #[test]
 fn ctrl_c_closes_and_so_does_ctrl_d_on_an_empty_input() {
-    let mut face = face(80, 24);
+    let mut face = face(40, 10);
     type_in(&mut face, "x");
     face.press(Key::CtrlD);
     assert_eq!(face.closings, 0);
@@ -216,7 +216,7 @@ fn ctrl_c_closes_and_so_does_ctrl_d_on_an_empty_input() {
     assert_eq!(face.closings, 1);
     face.press(Key::CtrlC);
     assert_eq!(face.closings, 2);
-    assert!(screen(&face).contains("closing, Ctrl-C again: at once"));
+    assert!(screen(&face).contains("closing, Ctrl-C again: now"));
 }
 
 // Screens.
@@ -825,6 +825,31 @@ fn a_resize_is_followed_and_too_small_a_terminal_is_told() {
     }
     session.press("\x03");
     session.gone(&before, "0");
+}
+
+#[test]
+fn a_terminal_that_does_not_know_its_size_has_24_rows() {
+    let mut session = on_a_terminal(&format!("stty rows 0 cols 0; {BINARY}"));
+    session.wait_for("\x1b[24;1H");
+    session.press("\x03");
+    assert_eq!(session.value("status"), "0");
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_the_window() {
+    let command = format!("trap \"\" HUP; echo pid=$$=; exec {BINARY}");
+    let mut session = on_a_terminal(&format!("sh -c '{command}'"));
+    let process = session.value("pid");
+    session.wait_for("Enter sends");
+    drop(session);
+    let start = Instant::now();
+    // What has ended and nobody has asked for yet has no command line any more.
+    let runs =
+        || std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| !line.is_empty());
+    while runs() {
+        assert!(start.elapsed() < DEADLINE, "it still runs");
+        thread::yield_now();
+    }
 }
 
 #[test]

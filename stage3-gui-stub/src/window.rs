@@ -351,7 +351,7 @@ impl Face {
 
     fn hint(&self) -> &'static str {
         if self.closings > 0 {
-            "closing, Ctrl-C again: at once"
+            "closing, Ctrl-C again: now"
         } else if self.sent.is_some() && !self.input.is_empty() {
             "still sending"
         } else if self.is_full() {
@@ -598,8 +598,10 @@ fn read_keys(shared: &Shared) {
 }
 
 fn follow_size(shared: &Shared) {
+    // That of a VT100, if the terminal does not know its size.
+    let mut size = (80, 24);
     while !shared.lock().over() {
-        let size = terminal_size();
+        size = terminal_size().unwrap_or(size);
         if shared.lock().face.size != size {
             shared.change(|state| state.face.resize(size));
         }
@@ -703,13 +705,13 @@ fn give_back_on_panic(shared: &Arc<Shared>) {
     }));
 }
 
-/// The size in columns and rows; that of a VT100 if the terminal does not know.
-fn terminal_size() -> (usize, usize) {
-    let size = stty(&["size"]).unwrap_or_default();
+/// In columns and rows.
+fn terminal_size() -> Option<(usize, usize)> {
+    let size = stty(&["size"]).ok()?;
     let numbers: Vec<usize> = size.split(' ').flat_map(str::parse).collect();
     match numbers[..] {
-        [rows, columns] if rows.min(columns) > 0 => (columns, rows),
-        _ => (80, 24),
+        [rows, columns] if rows.min(columns) > 0 => Some((columns, rows)),
+        _ => None,
     }
 }
 
