@@ -300,6 +300,7 @@ fn a_terminal_that_is_too_small_is_told_and_recovers() {
     assert_eq!(screen(&face), "too small:\n20x6 needed\n\n\n");
     face.resize((20, 6));
     assert_eq!(screen(&face), whole);
+    assert_eq!(screen(&Face::default()), "", "and of none at all");
 }
 
 #[test]
@@ -686,7 +687,11 @@ fn the_terminal_is_given_back_after_a_normal_end() {
     session.press("你好 world\r");
     session.wait_for("\x1b[2;1H\x1b[K你好 world");
     session.press("\x1b[200~a\rb\x1b[201~");
-    session.wait_for("a\x1b[19;1H\x1b[Kb");
+    let drawn = session.wait_for("a\x1b[19;1H\x1b[Kb");
+    assert!(
+        !drawn.contains("Rust"),
+        "only what changes is drawn: {drawn:?}"
+    );
     session.press("\x1b[<0;75;24M");
     session.wait_for("\x1b[3;1H\x1b[Ka\x1b[4;1H\x1b[Kb");
     session.press("\x04");

@@ -1,4 +1,5 @@
-//! Text from the network, made fit for a screen: whole characters, and none that give orders.
+//! Text from the network, made fit for a screen: whole characters, none that give orders, and how
+//! many columns they take.
 
 /// The character itself, or `�` (U+FFFD) in place of one that would command the terminal instead
 /// of being shown.

@@ -5,9 +5,10 @@
 //! the text of the input. `WM_DELETE_WINDOW` is what happens when the user closes the window; that
 //! alone does not make it go. [`Window::mainloop`] runs it all until the window is destroyed.
 //!
-//! [`Keyboard`] makes bytes keys, [`Face`] is what keys and text change and what the screen shows:
-//! both are pure. Three threads share the face. One reads the keyboard, one draws, and the main
-//! loop runs `command`, so that a command that must wait for the network freezes nothing.
+//! [`Keyboard`] makes keys of bytes, [`Face`] is what keys and text change and what the screen
+//! shows: both are pure. Around them is a thin rim of threads that share the face: one reads the
+//! keyboard, one draws, one follows the size of the terminal. The main loop only runs `command`,
+//! so that nothing freezes while it waits for the network.
 //!
 //! Where there is no terminal the window works in lines: one typed is one sent, and the end of
 //! input closes. A signal that kills leaves the terminal as it is: std catches none.
