@@ -833,8 +833,9 @@ fn a_resize_is_followed_and_too_small_a_terminal_is_told() {
 }
 
 #[test]
-fn a_terminal_that_does_not_know_its_size_has_24_rows() {
+fn a_terminal_that_does_not_know_its_size_gets_24_rows_and_the_title() {
     let mut session = on_a_terminal(&format!("stty rows 0 cols 0; {BINARY}"));
+    session.wait_for("Rust聊天群");
     session.wait_for("\x1b[24;1H");
     session.press("\x03");
     assert_eq!(session.value("status"), "0");
