@@ -3,8 +3,13 @@
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
 
 use stage3_gui_stub::window::{Face, Keyboard};
+
+const DEADLINE: Duration = Duration::from_secs(20);
 
 const BINARY: &str = env!("CARGO_BIN_EXE_stage3-gui-stub");
 
@@ -108,13 +113,14 @@ fn exercise_2_home_does_nothing_where_there_is_nothing_to_scroll() {
 /// A window on a terminal of its own, which util-linux `script` makes; gone when dropped.
 struct Session {
     child: Child,
+    screen: Receiver<String>,
     seen: String,
 }
 
 impl Session {
     fn open() -> Self {
         let command = format!("stty rows 24 cols 80; exec {BINARY}");
-        let child = Command::new("script")
+        let mut child = Command::new("script")
             .args(["-qec", &command, "/dev/null"])
             .env("TERM", "xterm-256color")
             .env("SHELL", "/bin/sh")
@@ -122,8 +128,19 @@ impl Session {
             .stdout(Stdio::piped())
             .spawn()
             .expect("script of util-linux is there");
-        let seen = String::new();
-        Self { child, seen }
+        let mut stdout = child.stdout.take().expect("is piped");
+        let (sender, screen) = channel();
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(length @ 1..) = stdout.read(&mut chunk) {
+                let _ = sender.send(String::from_utf8_lossy(&chunk[..length]).into_owned());
+            }
+        });
+        Self {
+            child,
+            screen,
+            seen: String::new(),
+        }
     }
 
     fn press(&mut self, keys: &str) {
@@ -133,12 +150,9 @@ impl Session {
 
     /// Reads until the terminal has been sent this.
     fn wait_for(&mut self, text: &str) {
-        let screen = self.child.stdout.as_mut().expect("is piped");
-        let mut chunk = [0; 4096];
         while !self.seen.contains(text) {
-            let length = screen.read(&mut chunk).expect("can be read");
-            assert!(length > 0, "the window has gone without {text:?}");
-            self.seen += &String::from_utf8_lossy(&chunk[..length]);
+            let shown = self.screen.recv_timeout(DEADLINE);
+            self.seen += &shown.unwrap_or_else(|_| panic!("no {text:?} in {:?}", self.seen));
         }
     }
 
