@@ -31,13 +31,13 @@ pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
             let accepted = ready(listener.accept().and_then(Client::new));
             accepting.tried(matches!(accepted, Ok(Some(_))), now);
             match accepted {
-                Ok(None) => {}
+                // Nobody is waiting, so everybody is in.
+                Ok(None) => full = false,
                 Ok(Some(client)) => {
                     log(&format!("...connecting from: {}", client.peer));
-                    full = false;
                     clients.push(client);
                 }
-                // A full descriptor table fails every time until somebody leaves: said once.
+                // With a full descriptor table each try fails until somebody leaves: said once.
                 Err(error) if !full => {
                     log(&format!("cannot accept: {error}"));
                     full = true;

@@ -36,3 +36,6 @@ pub const MAX_STALL: Duration = Duration::from_secs(60);
 
 /// A rest after a failed `accept`: a full descriptor table does not empty itself any sooner.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the log keeps silent about a trouble that it has told.
+pub const REPEAT: Duration = Duration::from_secs(60);

@@ -39,13 +39,13 @@ pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
             let accepted = ready(listener.accept().and_then(prepare));
             accepting.tried(matches!(accepted, Ok(Some(_))), now);
             match accepted {
-                Ok(None) => {}
+                // Nobody is waiting, so everybody is in.
+                Ok(None) => full = false,
                 Ok(Some((stream, peer))) => {
-                    full = false;
                     group.join(next_id, stream, peer, now);
                     next_id += 1;
                 }
-                // Until somebody leaves each try fails: said once.
+                // With a full descriptor table each try fails until somebody leaves: said once.
                 Err(error) if !full => {
                     log(&format!("cannot accept: {error}"));
                     full = true;

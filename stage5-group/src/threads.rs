@@ -17,10 +17,10 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::limits::{ACCEPT_PAUSE, MAX_STALL, READ};
+use crate::limits::{ACCEPT_PAUSE, MAX_STALL, READ, REPEAT};
 use crate::message::{Decoder, Message, Refusal};
 use crate::readiness::ready;
 use crate::room::{Id, Room};
@@ -83,11 +83,10 @@ pub fn serve(listener: TcpListener, log: fn(&str)) -> io::Result<()> {
 /// Gives every connection a reader of its own.
 fn accept(listener: &TcpListener, events: &SyncSender<Event>, log: fn(&str)) {
     let mut clock = Clock::new();
-    let mut full = false;
+    let mut said: Option<Instant> = None;
     for id in 0.. {
         match listener.accept().and_then(prepare) {
             Ok((stream, peer)) => {
-                full = false;
                 let reader = {
                     let (stream, events) = (Arc::clone(&stream), events.clone());
                     move || read(id, peer, &stream, &events)
@@ -99,11 +98,11 @@ fn accept(listener: &TcpListener, events: &SyncSender<Event>, log: fn(&str)) {
                     let _ = (&*stream).write_all(notice.as_bytes());
                 }
             }
-            // Until somebody leaves each try fails: said once.
+            // With a full descriptor table each try fails until somebody leaves: said now and then.
             Err(error) => {
-                if !full {
+                if said.is_none_or(|last| last.elapsed() > REPEAT) {
                     log(&format!("cannot accept: {error}"));
-                    full = true;
+                    said = Some(Instant::now());
                 }
                 thread::sleep(ACCEPT_PAUSE);
             }
