@@ -538,6 +538,8 @@ impl Terminal {
             compare(&line, &shown.unwrap_or_default(), port).map_err(|what| (number, what))?;
         }
         let _ = self.child.kill();
+        // Only when it has ended are its sockets closed.
+        let _ = self.child.wait();
         Ok(())
     }
 
