@@ -729,7 +729,9 @@ fn check_arguments(package: &str, arguments: &[&str]) -> Option<String> {
     let mut arguments = arguments.iter().copied();
     while let Some(word) = arguments.next() {
         let is_known = match word {
-            "--help" | "[HOST:PORT]" | ">" => true,
+            "--help" | "[HOST:PORT]" => true,
+            // To a file, or nowhere.
+            word if word.starts_with('>') => true,
             "--engine" => arguments
                 .next()
                 .is_some_and(|engine| known.contains(&engine)),
