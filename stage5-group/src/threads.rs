@@ -17,7 +17,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock::Clock;
 use crate::limits::{ACCEPT_PAUSE, MAX_STALL, READ, REPEAT};
@@ -30,14 +30,6 @@ use crate::tape::{Place, Tape};
 /// How many events wait for the hub before readers do: enough to make a batch worth its calls, few
 /// enough that what waits stays small, at the 64 KiB that a message may have.
 const WAITING: usize = 64;
-
-/// How long the hub waits for room in a socket: the shortest time that std can ask for. A timer of
-/// the kernel makes it 4 to 8 ms where its clock ticks 250 times a second.
-const WRITE_TIMEOUT: Duration = Duration::from_millis(1);
-
-/// How many members may make the hub wait in one round. When many go to sleep together the rest of
-/// them get a courier unasked, so that those who are awake need not wait.
-const PATIENCE: u32 = 4;
 
 /// How much a courier carries at a time, in bytes: a copy, so it is kept small.
 const LOAD: usize = 16 * 1024;
@@ -111,10 +103,10 @@ fn accept(listener: &TcpListener, events: &SyncSender<Event>, log: fn(&str)) {
 }
 
 /// Sets what a member's socket needs: no Nagle delay (RFC 896), which would hold a line back until
-/// the one before is acknowledged, and a limit to how long the hub waits for it.
+/// the one before is acknowledged, and a limit to how long a courier waits.
 fn prepare((stream, peer): (TcpStream, SocketAddr)) -> io::Result<(Arc<TcpStream>, SocketAddr)> {
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    stream.set_write_timeout(Some(MAX_STALL))?;
     Ok((Arc::new(stream), peer))
 }
 
@@ -124,13 +116,18 @@ fn read(id: Id, peer: SocketAddr, stream: &Arc<TcpStream>, events: &SyncSender<E
     let _ = events.send(Event::Joined(id, peer, Arc::clone(stream)));
     let mut decoder = Decoder::new();
     let mut chunk = [0; READ];
-    while !decoder.is_closed()
-        && let Ok(length @ 1..) = stream.as_ref().read(&mut chunk)
-    {
-        let messages = decoder.push(&chunk[..length]);
-        // A part of a message is nothing to wake the hub for.
-        if !messages.is_empty() {
-            let _ = events.send(Event::Said(id, messages));
+    while !decoder.is_closed() {
+        match ready(stream.as_ref().read(&mut chunk)) {
+            Ok(Some(length @ 1..)) => {
+                let messages = decoder.push(&chunk[..length]);
+                // A part of a message is nothing to wake the hub for.
+                if !messages.is_empty() {
+                    let _ = events.send(Event::Said(id, messages));
+                }
+            }
+            // The hub is writing to this member at this very moment: see `Member::write`.
+            Ok(None) => thread::yield_now(),
+            Ok(Some(0)) | Err(_) => break,
         }
     }
     let _ = events.send(Event::Left(id));
@@ -238,9 +235,8 @@ impl Hub {
     /// Writes to everyone who keeps up, and parts with who is done, gone, or too far behind.
     fn deliver(&mut self) {
         self.publish();
-        let mut patience = PATIENCE;
         self.members.retain(|&id, member| {
-            match member.keep_up(id, &self.tape, &mut patience, &self.events) {
+            match member.keep_up(id, &self.tape, &self.events) {
                 Ok(end) => !end,
                 Err(error) => {
                     (self.log)(&format!("lost {}: {error}", member.peer));
@@ -263,13 +259,7 @@ impl Member {
     ///
     /// The connection is broken, or the member is too far behind, or there is no thread for a
     /// courier.
-    fn keep_up(
-        &mut self,
-        id: Id,
-        tape: &Tape,
-        patience: &mut u32,
-        events: &SyncSender<Event>,
-    ) -> io::Result<bool> {
+    fn keep_up(&mut self, id: Id, tape: &Tape, events: &SyncSender<Event>) -> io::Result<bool> {
         loop {
             let next = tape.next(&self.place).ok_or_else(Tape::fallen_off)?;
             if self.courier.is_some() {
@@ -278,23 +268,29 @@ impl Member {
             if next.is_empty() {
                 return Ok(self.leaving);
             }
-            if *patience > 0 {
-                let length = next.len();
-                let written = ready((&*self.stream).write(next))?.unwrap_or(0);
-                tape.advance(&mut self.place, written);
-                if written == length {
-                    continue;
-                }
-                *patience -= 1;
+            let (length, written) = (next.len(), self.write(next)?);
+            tape.advance(&mut self.place, written);
+            if written < length {
+                self.hire(id, events)?;
+                self.load(tape);
             }
-            self.hire(id, events)?;
-            self.load(tape);
         }
+    }
+
+    /// Writes what the socket takes at once; returns how many bytes.
+    ///
+    /// Whether a socket blocks is a matter of the socket, not of the thread that uses it. So it is
+    /// made not to for the moment. A reader that waits in `read` goes on waiting; one that begins
+    /// to just now is told `WouldBlock`, and begins again.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_nonblocking(true)?;
+        let written = ready((&*self.stream).write(bytes));
+        self.stream.set_nonblocking(false)?;
+        Ok(written?.unwrap_or(0))
     }
 
     /// Starts a courier: it may wait for the member, the hub may not.
     fn hire(&mut self, id: Id, events: &SyncSender<Event>) -> io::Result<()> {
-        self.stream.set_write_timeout(Some(MAX_STALL))?;
         let (courier, loads) = channel();
         let (stream, events) = (Arc::clone(&self.stream), events.clone());
         thread::Builder::new()
@@ -310,7 +306,6 @@ impl Member {
         let load = load[..load.len().min(LOAD)].to_vec();
         if load.is_empty() {
             self.courier = None;
-            let _ = self.stream.set_write_timeout(Some(WRITE_TIMEOUT));
         } else if let Some(courier) = &self.courier {
             tape.advance(&mut self.place, load.len());
             let _ = courier.send(load);
