@@ -308,6 +308,11 @@ fn run_section(blocks: &[&Block]) -> Result<(), (usize, String)> {
                 .step(&name, number, line)
                 .map_err(|what| (number, what))?;
         }
+        // A block without a command goes on where the program is, and waits for it to be there.
+        let goes_on = !block.lines.iter().any(|line| line.starts_with("$ "));
+        if let Some(terminal) = scene.terminals.get_mut(&name).filter(|_| goes_on) {
+            terminal.catch_up(scene.port)?;
+        }
     }
     scene.end()
 }
@@ -328,7 +333,7 @@ struct Terminal {
     is_server: bool,
     /// Whether its first line has been compared: a server's says that it listens.
     has_shown: bool,
-    /// The lines of a server's log that may come later, with their numbers on the page.
+    /// The lines of a server's log that need not have come yet, with their numbers on the page.
     later: Vec<(usize, String)>,
     /// The number of its last line on the page.
     line: usize,
@@ -364,7 +369,10 @@ impl Scene {
         }
         match line {
             "^D" => terminal.stdin = None,
-            "^C" => terminal.interrupt(self.port).map_err(|(_, what)| what)?,
+            "^C" => {
+                terminal.catch_up(self.port).map_err(|(_, what)| what)?;
+                terminal.kill();
+            }
             line if terminal.is_server && !is_first => {
                 terminal.later.push((number, line.to_owned()));
             }
@@ -531,23 +539,27 @@ impl Terminal {
         }
     }
 
-    /// Kills the program once it has shown what the page says.
-    fn interrupt(&mut self, port: Option<u16>) -> Result<(), (usize, String)> {
+    /// Waits until the program has shown what the page says.
+    fn catch_up(&mut self, port: Option<u16>) -> Result<(), (usize, String)> {
         for (number, line) in std::mem::take(&mut self.later) {
             let shown = self.line().map_err(|what| (number, what))?;
             compare(&line, &shown.unwrap_or_default(), port).map_err(|what| (number, what))?;
         }
+        Ok(())
+    }
+
+    fn kill(&mut self) {
         let _ = self.child.kill();
         // Only when it has ended are its sockets closed.
         let _ = self.child.wait();
-        Ok(())
     }
 
     /// Ends the program: a server at once, others in their own time after the end of input.
     fn end(mut self, port: Option<u16>) -> Result<(), (usize, String)> {
         self.stdin = None;
         if self.is_server {
-            self.interrupt(port)?;
+            self.catch_up(port)?;
+            self.kill();
         }
         let at = self.line;
         match self.line().map_err(|what| (at, what))? {
@@ -559,8 +571,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
@@ -657,7 +668,11 @@ fn every_command_names_what_exists() {
     let mut wrong = Vec::new();
     for page in pages() {
         for (number, command) in page.commands() {
-            for problem in problems(command) {
+            let option = command.starts_with("--").then(|| {
+                let words: Vec<&str> = command.split_whitespace().collect();
+                check_arguments("stage5-group", &words)
+            });
+            for problem in problems(command).into_iter().chain(option.flatten()) {
                 wrong.push(format!("{}:{number}: {command}: {problem}", page.path));
             }
         }
