@@ -231,7 +231,7 @@ fn the_screen_at_40_by_10() {
         screen(&face),
         "               Rust聊天群\n\
          [2019-03-21 17:30:00]业冰蝶: 今天天气真\n\
-         好，我们去公园\n\
+         \x20 好，我们去公园\n\
          [2019-03-21 17:30:05]同静槐: yes\n\
          \n\
          \n\
@@ -379,15 +379,13 @@ fn what_is_being_read_stays_where_it_is() {
 #[test]
 fn page_down_and_the_wheel_come_back_to_the_end_and_follow_it() {
     let mut face = face(40, 10);
-    face.insert(&"x".repeat(40 * 8));
+    face.insert(&"x".repeat(40 + 38 * 7));
     face.insert("\n1\n2\n");
     face.press(Key::PageUp);
     face.press(Key::PageUp);
-    assert_eq!(
-        pane(&face),
-        vec!["x".repeat(40); 5],
-        "a page shows rows, not lines"
-    );
+    let mut rows = vec![format!("  {}", "x".repeat(38)); 5];
+    rows[0] = "x".repeat(40);
+    assert_eq!(pane(&face), rows, "a page shows rows, not lines");
     face.press(Key::WheelDown);
     face.press(Key::WheelDown);
     assert_eq!(pane(&face)[3..], ["1", "2"]);
@@ -453,7 +451,12 @@ fn a_line_without_end_is_cut() {
     face.insert("y");
     assert_eq!(
         pane(&face)[2..],
-        ["x".repeat(40), "x".repeat(4096 % 40), "y".to_owned()]
+        [
+            format!("  {}", "x".repeat(38)),
+            format!("  {}", "x".repeat((4096 - 40) % 38)),
+            "  y".to_owned()
+        ],
+        "nothing but a newline begins a line at the margin"
     );
 }
 
@@ -478,13 +481,15 @@ fn characters_have_the_widths_of_unicode_annex_11() {
 
 #[test]
 fn text_wraps_where_its_columns_end() {
-    assert_eq!(wrap("", 4), [""]);
-    assert_eq!(wrap("abcd", 4), ["abcd"]);
-    assert_eq!(wrap("abcde\u{301}\u{302}", 5), ["abcde\u{301}\u{302}"]);
-    assert_eq!(wrap("abc中d", 4), ["abc", "中d"]);
-    assert_eq!(wrap("a\n\nb\n", 4), ["a", "", "b", ""]);
-    assert_eq!(wrap("ab\tc\td", 20), ["ab      c       d"]);
-    assert_eq!(wrap("中文\t中\tx", 10), ["中文    中", "x"]);
+    assert_eq!(wrap("", 4, ""), [""]);
+    assert_eq!(wrap("abcd", 4, ""), ["abcd"]);
+    assert_eq!(wrap("abcde\u{301}\u{302}", 5, ""), ["abcde\u{301}\u{302}"]);
+    assert_eq!(wrap("abc中d", 4, ""), ["abc", "中d"]);
+    assert_eq!(wrap("a\n\nb\n", 4, ""), ["a", "", "b", ""]);
+    assert_eq!(wrap("ab\tc\td", 20, ""), ["ab      c       d"]);
+    assert_eq!(wrap("中文\t中\tx", 10, ""), ["中文    中", "x"]);
+    assert_eq!(wrap("abcdefg\nhi", 4, "  "), ["abcd", "  ef", "  g", "hi"]);
+    assert_eq!(wrap("abc中\td", 4, " "), ["abc", " 中 ", " d"]);
 }
 
 #[test]

@@ -96,18 +96,20 @@ pub fn columns(text: &str) -> usize {
     text.chars().map(width).sum()
 }
 
-/// Lays text out in rows of at most `columns` columns, which are two at the least. A tab becomes
-/// the blanks that it stands for; where a wide character meets the edge, a column stays free.
+/// Lays text out in rows of at most `most` columns, at least two more than `indent` has, which
+/// begins each row that goes on with a line. A tab becomes the blanks that it stands for; where a
+/// wide character meets the edge, a column stays free.
 #[must_use]
-pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+pub fn wrap(text: &str, most: usize, indent: &str) -> Vec<String> {
     let mut rows = vec![String::new()];
     let mut column = 0;
     for c in text.chars() {
-        let blanks = (TAB - column % TAB).min(columns - column);
+        let blanks = (TAB - column % TAB).min(most - column);
         let wide = if c == '\t' { blanks } else { width(c) };
-        if c == '\n' || column + wide > columns {
-            rows.push(String::new());
-            column = 0;
+        if c == '\n' || column + wide > most {
+            let indent = if c == '\n' { "" } else { indent };
+            rows.push(indent.to_owned());
+            column = columns(indent);
         }
         let row = rows.last_mut().expect("there is a first row");
         match c {

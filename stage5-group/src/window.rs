@@ -43,6 +43,10 @@ const FRAME: Duration = Duration::from_millis(33);
 /// How often the size of the terminal is looked up. A signal would tell, but std catches none.
 const LOOK: Duration = Duration::from_millis(400);
 
+/// Begins each row of the output but a line's first, so that no text, however it is padded, can
+/// pass for a line of its own.
+const INDENT: &str = "  ";
+
 const BUTTON: &str = " 发送 Send ";
 /// White on number 33 of the 256 colours, the nearest to the tutorial's `DodgerBlue`.
 const BLUE: &str = "\x1b[97;48;5;33m";
@@ -219,7 +223,9 @@ impl Face {
                     let above = |(line, row)| if line > 0 { (line - 1, row) } else { (0, 0) };
                     self.top = self.top.map(above);
                 }
-                self.lines.push_back(String::new());
+                let cut = self.lines.back().is_some_and(|line| !line.ends_with('\n'));
+                let beginning = if cut { INDENT } else { "" };
+                self.lines.push_back(beginning.to_owned());
             }
             self.lines.back_mut().expect("there is a line").push(c);
         }
@@ -298,7 +304,7 @@ impl Face {
 
     fn rows(&self, line: usize) -> Vec<String> {
         let line = self.lines[line].trim_end_matches('\n');
-        wrap(line, self.size.0.max(SMALLEST.0))
+        wrap(line, self.size.0.max(SMALLEST.0), INDENT)
     }
 
     /// The tutorial's input has 6 rows; it gives way where the screen is low.
@@ -318,11 +324,11 @@ impl Face {
         if width < SMALLEST.0 || height < SMALLEST.1 {
             let (columns, rows) = SMALLEST;
             let told = format!("too small:\n{columns}x{rows} needed");
-            let mut lines = wrap(&told, width.max(1));
+            let mut lines = wrap(&told, width.max(1), "");
             lines.resize(height, String::new());
             return (lines, (0, 0));
         }
-        let title = wrap(&self.title, width).swap_remove(0);
+        let title = wrap(&self.title, width, "").swap_remove(0);
         let free = width - columns(&title);
         let (left, right) = (" ".repeat(free / 2), " ".repeat(free.div_ceil(2)));
         let mut lines = vec![format!("{REVERSE}{left}{title}{right}{PLAIN}")];
@@ -333,7 +339,7 @@ impl Face {
         lines.resize(1 + self.output_rows(), String::new());
         lines.push(format!("{DIM}{}{PLAIN}", "─".repeat(width)));
 
-        let mut input = wrap(&self.input, width);
+        let mut input = wrap(&self.input, width, "");
         if input.last().is_some_and(|row| columns(row) == width) {
             input.push(String::new());
         }

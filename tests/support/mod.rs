@@ -7,8 +7,8 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 /// How long a test waits for what should come at once. Only a failing test waits as long.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -231,6 +231,15 @@ impl Client {
     pub fn type_in(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().expect("is open");
         stdin.write_all(text.as_bytes()).expect("is read");
+    }
+
+    /// The most memory that it has used, in KiB; `None` where there is no `/proc`.
+    pub fn peak_memory(&self) -> Option<usize> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        peak.split_whitespace().next()?.parse().ok()
     }
 
     /// Ends its input.

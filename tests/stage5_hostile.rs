@@ -1,0 +1,505 @@
+//! Chapter 5 under attack: nobody can take the group down, whichever engine serves it.
+//!
+//! What is asserted is what arrives, in which order, who is still there, and how much memory and
+//! how many descriptors and threads that took, where `/proc` tells. Times are for the benchmark.
+
+mod support;
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::Instant;
+
+use stage5_group::limits::{MAX_BEHIND, MAX_MESSAGE};
+use stage5_group::message::{Decoder, Message, Refusal};
+use support::{Client, DEADLINE, Peer, Server};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_stage5-group");
+
+/// The stamp of a line, `[2019-03-21 17:30:00]`, in bytes.
+const STAMP: usize = 21;
+
+/// Runs each of these with `--engine threads` and with `--engine select`.
+macro_rules! with_both_engines {
+    ($($promise:ident)*) => {
+        mod threads { $(#[test] fn $promise() { super::$promise("threads"); })* }
+        mod select { $(#[test] fn $promise() { super::$promise("select"); })* }
+    };
+}
+
+with_both_engines! {
+    members_that_never_read_are_dropped_and_the_others_get_everything
+    a_slow_reader_gets_a_whole_burst
+    who_leaves_with_a_backlog_gets_it
+    who_never_finishes_a_message_holds_up_nobody
+    a_full_descriptor_table_keeps_the_talk_going
+    resets_and_half_messages_leave_nothing_behind
+    joins_and_leaves_leave_nothing_behind
+    a_flood_does_not_keep_another_from_speaking
+    rubbish_is_for_its_sender_alone
+    questions_without_reading_end_at_the_door
+    a_crowd_with_one_name_is_told_apart
+}
+
+fn server(engine: &str) -> Server {
+    Server::start(BINARY, &["--engine", engine])
+}
+
+fn message(name: &str, text: &str) -> String {
+    let (name, text) = (name.to_owned(), text.to_owned());
+    Message { name, text }.encode()
+}
+
+/// Connects, says hello, and waits until the room knows.
+fn join(server: &Server, name: &str) -> Peer {
+    let mut peer = server.connect();
+    peer.send(message(name, "\n") + &message(name, "/who"));
+    peer.line_with(" here: ");
+    peer
+}
+
+/// A number from `/proc/PID/status`, as `VmHWM` in KiB or `Threads`; `None` where there is none.
+fn status(server: &Server, key: &str) -> Option<usize> {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn descriptors(server: &Server) -> Option<usize> {
+    Some(
+        fs::read_dir(format!("/proc/{}/fd", server.pid()))
+            .ok()?
+            .count(),
+    )
+}
+
+fn assert_memory_under(server: &Server, mebibytes: usize) {
+    if let Some(most) = status(server, "VmHWM") {
+        assert!(most < mebibytes * 1024, "{most} KiB");
+    }
+}
+
+/// Waits until something holds. It asks the server a question in between, so it never sleeps.
+fn wait_until(witness: &mut Peer, what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came about: {what}");
+        witness.send(message("witness", "/who"));
+        witness.line_with(" here: ");
+    }
+}
+
+/// Reads chat lines of `name` with these numbers, which must come whole and in order.
+fn read_numbers(peer: &mut Peer, name: &str, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        let line = peer.line_with(&format!("]{name}: "));
+        let text = &line[STAMP + name.len() + 2..];
+        assert_eq!(
+            text.split(' ').next(),
+            Some(number.to_string().as_str()),
+            "in order"
+        );
+    }
+}
+
+fn members_that_never_read_are_dropped_and_the_others_get_everything(engine: &str) {
+    const SLEEPERS: usize = 100;
+    const MESSAGES: usize = 20_000;
+    let server = server(engine);
+    let _sleepers: Vec<TcpStream> = (0..SLEEPERS)
+        .map(|_| TcpStream::connect(server.address).expect("the server accepts"))
+        .collect();
+    let readers: Vec<_> = (0..5)
+        .map(|n| {
+            let mut peer = join(&server, &format!("r{n}"));
+            thread::spawn(move || read_numbers(&mut peer, "sender", 0..MESSAGES))
+        })
+        .collect();
+    let mut sender = join(&server, "sender");
+    // It waits for its own lines to come round, so that the readers can keep up with it.
+    let padding = "x".repeat(1000);
+    for from in (0..MESSAGES).step_by(200) {
+        let burst = (from..from + 200).map(|n| message("sender", &format!("{n} {padding}")));
+        sender.send(burst.collect::<String>());
+        read_numbers(&mut sender, "sender", from..from + 200);
+    }
+    for reader in readers {
+        reader.join().expect("gets everything");
+    }
+    for _ in 0..SLEEPERS {
+        server.wait_for_log("does not read");
+    }
+    assert_memory_under(&server, 64);
+}
+
+fn a_slow_reader_gets_a_whole_burst(engine: &str) {
+    const MESSAGES: usize = 4000;
+    let server = server(engine);
+    let mut slow = join(&server, "slow");
+    let mut sender = join(&server, "sender");
+    let padding = "x".repeat(1000);
+    for from in (0..MESSAGES).step_by(200) {
+        let burst = (from..from + 200).map(|n| message("sender", &format!("{n} {padding}")));
+        sender.send(burst.collect::<String>());
+        read_numbers(&mut sender, "sender", from..from + 200);
+    }
+    // All of it has been said before the slow one reads its first byte.
+    read_numbers(&mut slow, "sender", 0..MESSAGES);
+}
+
+/// Says so much that a member that does not read is behind, and less than would have it dropped.
+/// Returns how many numbered messages that were.
+fn fall_behind(sender: &mut Peer) -> usize {
+    let padding = "x".repeat(32 * 1024);
+    let count = MAX_BEHIND * 3 / 4 / padding.len();
+    for number in 0..count {
+        sender.send(message("sender", &format!("{number} {padding}")));
+        read_numbers(sender, "sender", number..number + 1);
+    }
+    count
+}
+
+fn who_leaves_with_a_backlog_gets_it(engine: &str) {
+    let server = server(engine);
+    let mut sender = join(&server, "sender");
+    let mut leaver = join(&server, "leaver");
+    let count = fall_behind(&mut sender);
+    leaver.send(message("leaver", "last words"));
+    leaver.shut_down_write();
+    sender.line_with("]leaver: last words");
+    sender.line_with(" leaver left");
+    read_numbers(&mut leaver, "sender", 0..count);
+    assert!(leaver.line().ends_with("]leaver: last words"));
+    assert_eq!(leaver.rest(), b"", "then the end of file");
+}
+
+fn who_never_finishes_a_message_holds_up_nobody(engine: &str) {
+    let server = server(engine);
+    let mut dribblers: Vec<Peer> = (0..300).map(|_| server.connect()).collect();
+    let (mut witness, mut other) = (join(&server, "witness"), join(&server, "other"));
+    for (round, byte) in "{\"name\": \"drib".bytes().enumerate() {
+        for dribbler in &mut dribblers {
+            dribbler.send([byte]);
+        }
+        witness.send(message("witness", &format!("{round}")));
+        read_numbers(&mut other, "witness", round..round + 1);
+    }
+    assert_memory_under(&server, 64);
+}
+
+fn a_full_descriptor_table_keeps_the_talk_going(engine: &str) {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n 64; exec {BINARY} server 127.0.0.1:0 --engine {engine}");
+    command.args(["-c", &script]);
+    let server = Server::spawn(command);
+    let (mut witness, mut other) = (join(&server, "witness"), join(&server, "other"));
+    let mut crowd: Vec<Peer> = (0..120).map(|_| server.connect()).collect();
+    server.wait_for_log("cannot accept");
+    witness.send(message("witness", "0"));
+    read_numbers(&mut other, "witness", 0..1);
+    // The last of the crowd is outside, and gets in as soon as there is room.
+    let mut last = crowd.pop().expect("there is a crowd");
+    last.send(message("last", "let me in"));
+    drop(crowd);
+    other.line_with("]last: let me in");
+    drop((witness, other, last));
+    let log = server.end_and_read_log();
+    let again = log
+        .iter()
+        .filter(|line| line.contains("cannot accept"))
+        .count();
+    assert_eq!(again, 0, "it was said before");
+}
+
+fn resets_and_half_messages_leave_nothing_behind(engine: &str) {
+    let server = server(engine);
+    let mut witness = join(&server, "witness");
+    let before = (descriptors(&server), status(&server, "Threads"));
+    for round in 0..250 {
+        let mut peer = server.connect();
+        if round % 2 == 0 {
+            peer.send("{\"name\": \"half");
+        } else {
+            // Its own line comes back, and a socket that is closed with that unread is reset.
+            peer.send(message("rude", "x"));
+            peer.reset();
+        }
+    }
+    let after = || (descriptors(&server), status(&server, "Threads"));
+    wait_until(&mut witness, "everything is given back", || {
+        after() == before
+    });
+    assert_memory_under(&server, 64);
+}
+
+fn joins_and_leaves_leave_nothing_behind(engine: &str) {
+    let server = server(engine);
+    let mut witness = join(&server, "witness");
+    let before = (descriptors(&server), status(&server, "Threads"));
+    for round in 0..1000 {
+        let mut peer = server.connect();
+        peer.send(message(&format!("n{round}"), "hello"));
+        witness.line_with("hello");
+    }
+    let after = || (descriptors(&server), status(&server, "Threads"));
+    wait_until(&mut witness, "everything is given back", || {
+        after() == before
+    });
+    assert_memory_under(&server, 64);
+}
+
+fn a_flood_does_not_keep_another_from_speaking(engine: &str) {
+    let server = server(engine);
+    let mut witness = join(&server, "witness");
+    let flooder = TcpStream::connect(server.address).expect("the server accepts");
+    let (mut reading, mut writing) = (flooder.try_clone().expect("can be shared"), flooder);
+    let drain = thread::spawn(move || {
+        let mut chunk = vec![0; 1 << 16];
+        while let Ok(1..) = reading.read(&mut chunk) {}
+    });
+    let stop = writing.try_clone().expect("can be shared");
+    let flood = thread::spawn(move || {
+        let burst = message("flooder", "me me me").repeat(1000);
+        while writing.write_all(burst.as_bytes()).is_ok() {}
+    });
+    witness.line_with("]flooder: me me me");
+    for number in 0..20 {
+        witness.send(message("witness", &format!("{number}")));
+        read_numbers(&mut witness, "witness", number..number + 1);
+    }
+    stop.shutdown(Shutdown::Both).expect("is connected");
+    flood.join().expect("ends");
+    drain.join().expect("ends");
+}
+
+fn rubbish_is_for_its_sender_alone(engine: &str) {
+    let server = server(engine);
+    let mut witness = join(&server, "witness");
+    let mut random = Random(1);
+    let rubbish: Vec<Vec<u8>> = vec![
+        (0..100_000).map(|_| random.byte()).collect(),
+        vec![b'x'; 10_000_000],
+        vec![b'['; 100_000],
+        vec![0; 100_000],
+        b"\"\\ud800\"\n{\"name\":\"\\udfff\",\"msg\":\"x\"}\n".to_vec(),
+        b"{\"name\":\"\xff\xfe\",\"msg\":\"\xc0\x80\"}\n".to_vec(),
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a hello of TLS\n".to_vec(),
+        b"}}}]]]\n\n\n\"\n\\\n".to_vec(),
+    ];
+    for bytes in rubbish {
+        let peer = server.connect();
+        // The door may close while there is still something to say.
+        let _ = peer.socket().write_all(&bytes);
+        let _ = peer.socket().shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        let end = peer.socket().read_to_end(&mut answer);
+        assert!(end.is_ok() || end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+    }
+    witness.send(message("witness", "0"));
+    assert!(
+        witness.line().ends_with("]witness: 0"),
+        "nothing has come before it"
+    );
+    assert_memory_under(&server, 64);
+}
+
+fn questions_without_reading_end_at_the_door(engine: &str) {
+    let server = server(engine);
+    let mut witness = join(&server, "witness");
+    let mut asker = TcpStream::connect(server.address).expect("the server accepts");
+    let stop = asker.try_clone().expect("can be shared");
+    let burst = "x\n".repeat(10_000) + &message("asker", "/who").repeat(1000);
+    let questions = thread::spawn(move || while asker.write_all(burst.as_bytes()).is_ok() {});
+    server.wait_for_log("does not read");
+    // A closed window keeps the asker waiting; its kernel would give up after a minute.
+    let _ = stop.shutdown(Shutdown::Both);
+    questions.join().expect("ends");
+    witness.send(message("witness", "0"));
+    read_numbers(&mut witness, "witness", 0..1);
+    assert_memory_under(&server, 64);
+}
+
+fn a_crowd_with_one_name_is_told_apart(engine: &str) {
+    let server = server(engine);
+    let mut first = join(&server, "业冰蝶");
+    let crowd: Vec<Peer> = (2..50).map(|_| join(&server, "业冰蝶")).collect();
+    let mut imitator = join(&server, "业冰蝶#2");
+    imitator
+        .send(message("业冰蝶#2", "I am the second") + &message(" 业冰蝶\u{200B}", "the first"));
+    let line = first.line_with("I am the second");
+    assert!(line.contains("]业冰蝶#50: "), "{line}");
+    let line = first.line_with("the first");
+    assert!(line.contains("]业冰蝶#50: "), "{line}");
+    drop(crowd);
+}
+
+/// Where the threads run out the newcomer is told, and nobody else notices.
+#[test]
+fn when_threads_run_out_the_newcomer_is_told() {
+    let mut command = Command::new("sh");
+    // The address space of some ten thread stacks. Where it cannot be limited, this is in vain.
+    let script = format!("ulimit -v 40000 && exec {BINARY} server 127.0.0.1:0");
+    command.args(["-c", &script]);
+    let server = Server::spawn(command);
+    let (mut witness, mut other) = (join(&server, "witness"), join(&server, "other"));
+    let mut inside = Vec::new();
+    loop {
+        let mut peer = server.connect();
+        peer.send(message("crowd", "/who"));
+        if peer.line().contains("the group is full") {
+            break;
+        }
+        inside.push(peer);
+        assert!(inside.len() < 5000, "there was room for everybody");
+    }
+    server.wait_for_log("cannot start a thread");
+    witness.send(message("witness", "0"));
+    read_numbers(&mut other, "witness", 0..1);
+}
+
+// ------------------------------------------------------------------ a hostile server
+
+/// A server in the hands of the test, and the client in line mode connected to it.
+fn client_of_ours() -> (Client, Peer) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = listener.local_addr().expect("is bound");
+    let client = Client::start(BINARY, address, &["--name", "victim"]);
+    let mut server = Peer::new(listener.accept().expect("the client connects").0);
+    server.line_with("victim");
+    (client, server)
+}
+
+#[test]
+fn the_client_shows_no_control_characters_of_its_server() {
+    let (client, mut server) = client_of_ours();
+    server.send(b"\x1b]0;title\x07\x1b[2J\xff\xc3\x28\xe4\xb8 \x9b31m\xc2\x9b\xe2\x80\xae\r\x08\n");
+    let line = client.line();
+    assert!(
+        line.chars().all(|c| !c.is_control() && c != '\u{202E}'),
+        "{line:?}"
+    );
+    assert!(line.contains("]0;title"), "{line:?}");
+}
+
+#[test]
+fn the_client_leaves_an_endless_flood_without_newlines_on_command() {
+    let (mut client, server) = client_of_ours();
+    let mut socket = server.socket().try_clone().expect("can be shared");
+    let flood = thread::spawn(move || {
+        let mut sent = 0;
+        while let Ok(length) = socket.write(&[b'x'; 1 << 16]) {
+            sent += length;
+            if sent >= 100_000_000 {
+                break;
+            }
+        }
+        sent
+    });
+    client.type_in("/quit\n");
+    let mut end = Vec::new();
+    let mut socket = server.socket();
+    socket.read_to_end(&mut end).expect("the client leaves");
+    let sent = flood.join().expect("ends");
+    assert!(
+        sent >= 100_000_000,
+        "the client took {sent} bytes meanwhile"
+    );
+    if let Some(most) = client.peak_memory() {
+        assert!(most < 64 * 1024, "{most} KiB");
+    }
+    drop(server);
+    let (status, output, errors) = client.wait();
+    assert_eq!((status, errors.len()), (0, 0), "{errors:?}");
+    assert_eq!(output.concat().len(), sent);
+}
+
+// ------------------------------------------------------------------ the decoder, at random
+
+/// Marsaglia's xorshift: enough to be unlike what people think of, and the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().to_be_bytes()[0]
+    }
+
+    /// A number below this one.
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(bound).expect("fits")).expect("fits")
+    }
+}
+
+/// How many mutated inputs are tried.
+const INPUTS: usize = if cfg!(debug_assertions) {
+    100_000
+} else {
+    1_000_000
+};
+
+#[test]
+fn no_input_however_cut_confuses_the_decoder() {
+    let seeds = [
+        message("业冰蝶", "你好 \"quoted\" \\ \u{7}\n"),
+        "{\"name\": \"\\u4e1a\", \"msg\": \"\\ud83d\\ude00\"}".to_owned(),
+        "{\"x\":[1,-2.5e+3,{\"y\":[null,true]}],\"name\":\"a\",\"msg\":\"b\"}{\"name\"".to_owned(),
+        "rubbish\n\n{}\n[[]]\n\"\"\n".to_owned(),
+    ];
+    let alphabet = b"{}[]\":,\\un09eE+-. \ntfalsru\xe4\xff\x00";
+    let mut random = Random(20_190_321);
+    for _ in 0..INPUTS {
+        let mut input = seeds[random.below(seeds.len())].clone().into_bytes();
+        for _ in 0..random.below(8) {
+            let at = random.below(input.len());
+            match random.below(3) {
+                0 => drop(input.remove(at)),
+                1 => input[at] = alphabet[random.below(alphabet.len())],
+                _ => input.insert(at, alphabet[random.below(alphabet.len())]),
+            }
+            if input.is_empty() {
+                input.push(b'{');
+            }
+        }
+        let whole = Decoder::new().push(&input);
+        let (first, second) = (random.below(input.len()), random.below(input.len()));
+        let (first, second) = (first.min(second), first.max(second));
+        let mut decoder = Decoder::new();
+        let mut pieces = decoder.push(&input[..first]);
+        pieces.extend(decoder.push(&input[first..second]));
+        pieces.extend(decoder.push(&input[second..]));
+        assert_eq!(pieces, whole, "{:?}", String::from_utf8_lossy(&input));
+        // Whatever has come, a newline is the way out.
+        decoder.push(b"\n");
+        let good = Message {
+            name: "a".to_owned(),
+            text: "b".to_owned(),
+        };
+        assert_eq!(decoder.push(good.encode().as_bytes()), [Ok(good)]);
+    }
+}
+
+#[test]
+fn a_decoder_keeps_no_more_than_a_message() {
+    let mut decoder = Decoder::new();
+    for _ in 0..MAX_MESSAGE {
+        assert_eq!(decoder.push(b"["), []);
+    }
+    assert_eq!(decoder.push(b"["), [Err(Refusal::TooLong)]);
+    assert!(decoder.is_closed());
+    assert_eq!(
+        decoder.push(message("a", "b").as_bytes()),
+        [],
+        "and nothing after that"
+    );
+}
