@@ -858,6 +858,38 @@ fn every_link_leads_somewhere() {
     assert_none(&wrong);
 }
 
+/// In `cargo doc` a page is another file, so there a link has another target.
+#[test]
+fn every_link_of_a_chapter_has_a_target_in_cargo_doc() {
+    let targets = read("docs/rustdoc-links.txt");
+    let mut wrong = Vec::new();
+    for (chapter, path) in CHAPTERS {
+        let include = "#![doc = include_str!(\"../../docs/rustdoc-links.txt\")]";
+        let lib = read(&format!("{chapter}/src/lib.rs"));
+        assert!(lib.contains(include), "{chapter}/src/lib.rs: {include}");
+        let page = Page::read(path);
+        for (number, line) in &page.prose {
+            for rest in line.split("](").skip(1) {
+                let target = rest.split(')').next().unwrap_or_default();
+                if target.contains(".md") {
+                    wrong.push(format!(
+                        "{path}:{number}: write [text][name], not ({target})"
+                    ));
+                }
+            }
+            for rest in line.split("][").skip(1) {
+                let name = rest.split(']').next().unwrap_or_default();
+                let definition = format!("[{name}]: ");
+                let here = page.prose.iter().any(|(_, l)| l.starts_with(&definition));
+                if !here || !targets.lines().any(|line| line.starts_with(&definition)) {
+                    wrong.push(format!("{path}:{number}: [{name}] is not defined in both"));
+                }
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
 /// The targets of `[text](target)` and `[name]: target`.
 fn links(page: &Page) -> Vec<(usize, String)> {
     let mut links = Vec::new();
