@@ -1,0 +1,171 @@
+//! Chapter 2: what its exercises ask for. A test is ignored until its exercise is solved; this runs
+//! the first: `cargo test -p stage2-select exercise_1 -- --ignored`.
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{DEADLINE, Peer, Server};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_stage2-select");
+
+/// `[Thu Mar 21 12:55:05 2019] `, in bytes.
+const STAMP: usize = 27;
+
+/// How many clients exercise 1 lets in.
+const MAX_CLIENTS: usize = 256;
+
+fn server() -> Server {
+    Server::start(BINARY, &[])
+}
+
+/// A client that has been let in: it has got an answer.
+fn guest(server: &Server) -> Peer {
+    let mut peer = server.connect();
+    peer.send("x");
+    peer.bytes(STAMP + 1);
+    peer
+}
+
+#[test]
+#[ignore = "exercise 1 of chapter 2"]
+fn exercise_1_who_comes_when_the_server_is_full_is_told_so() {
+    let server = server();
+    let mut guests: Vec<Peer> = (0..MAX_CLIENTS).map(|_| guest(&server)).collect();
+    for _ in 0..3 {
+        let one_more = server.connect();
+        let patience = Some(Duration::from_secs(5));
+        one_more
+            .socket()
+            .set_read_timeout(patience)
+            .expect("is not zero");
+        let mut told = String::new();
+        let end = one_more.socket().read_to_string(&mut told);
+        assert!(
+            end.is_ok() && told == "the server is full\n",
+            "with {MAX_CLIENTS} clients in, the next should be told \"the server is full\\n\" and \
+             then get an end of file; it got {told:?} and {end:?}"
+        );
+    }
+    // Nobody who is in has lost its place, and a place that comes free is given away.
+    for guest in &mut guests {
+        guest.send("y");
+        guest.bytes(STAMP + 1);
+    }
+    let mut leaves = guests.pop().expect("there are some");
+    leaves.shut_down_write();
+    leaves.rest();
+    let mut next = server.connect();
+    next.send("x");
+    assert_eq!(next.bytes(1), b"[", "a place has come free");
+}
+
+/// Sends without reading until the server takes no more, then reads it all; gives the two log lines
+/// that exercise 2 asks for, and what the log says besides the arrival.
+fn log_of_a_client_that_reads_late() -> (String, String, Vec<String>) {
+    let server = server();
+    let mut stream = TcpStream::connect(server.address).expect("the server accepts");
+    let address = stream.local_addr().expect("is connected");
+    stream
+        .set_write_timeout(Some(Duration::from_millis(500)))
+        .expect("is not zero");
+    loop {
+        match stream.write(&[b'x'; 1024]) {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                break;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    stream.shutdown(Shutdown::Write).expect("is connected");
+    stream
+        .set_read_timeout(Some(DEADLINE))
+        .expect("is not zero");
+    stream.read_to_end(&mut Vec::new()).expect("it ends");
+    let log = server.end_and_read_log();
+    let besides = |line: &String| !line.contains("connecting");
+    (
+        format!("...not reading: {address}"),
+        format!("...reading again: {address}"),
+        log.into_iter().filter(besides).collect(),
+    )
+}
+
+#[test]
+#[ignore = "exercise 2 of chapter 2"]
+fn exercise_2_the_log_says_who_does_not_read_and_who_reads_again() {
+    let (stops, starts, log) = log_of_a_client_that_reads_late();
+    assert_eq!(
+        log.first(),
+        Some(&stops),
+        "a client has filled its buffers without reading"
+    );
+    assert_eq!(log.last(), Some(&starts), "then it has read everything");
+    for pair in log.windows(2) {
+        assert_ne!(
+            pair[0], pair[1],
+            "a line when it stops and a line when it goes on, not one for each try"
+        );
+    }
+}
+
+/// Sends so much and reads the answers at the same time; gives how long that takes.
+fn time_to_echo(server: SocketAddr, length: usize) -> Duration {
+    let mut stream = TcpStream::connect(server).expect("the server accepts");
+    stream
+        .set_read_timeout(Some(DEADLINE))
+        .expect("is not zero");
+    let mut sender = stream.try_clone().expect("can be shared");
+    let start = Instant::now();
+    let sender = thread::spawn(move || {
+        sender.write_all(&vec![b'x'; length]).expect("is taken");
+        sender.shutdown(Shutdown::Write).expect("is connected");
+    });
+    let mut answers = Vec::new();
+    stream.read_to_end(&mut answers).expect("it ends");
+    let time = start.elapsed();
+    sender.join().expect("does not panic");
+    let echoed = answers.iter().filter(|&&byte| byte == b'x').count();
+    assert_eq!(echoed, length, "a limit is no reason to lose anything");
+    time
+}
+
+#[test]
+#[ignore = "exercise 3 of chapter 2"]
+fn exercise_3_no_client_gets_more_than_four_megabytes_a_second() {
+    let server = server();
+    let time = time_to_echo(server.address, 8 << 20);
+    assert!(
+        time > Duration::from_secs(1),
+        "8 MiB at 4 MB a second, a burst at the beginning apart, take more than 1 s, not {time:?}"
+    );
+}
+
+#[test]
+#[ignore = "exercise 3 of chapter 2"]
+fn exercise_3_the_limit_is_each_clients_own() {
+    let server = server();
+    let address = server.address;
+    let flood = thread::spawn(move || time_to_echo(address, 8 << 20));
+    let mut peer = guest(&server);
+    let mut longest = Duration::ZERO;
+    while !flood.is_finished() {
+        let start = Instant::now();
+        peer.send("x");
+        peer.bytes(STAMP + 1);
+        longest = longest.max(start.elapsed());
+    }
+    let time = flood.join().expect("does not panic");
+    assert!(
+        time > Duration::from_secs(1),
+        "8 MiB went through in {time:?}"
+    );
+    assert!(
+        longest < Duration::from_secs(1),
+        "while one client is held back another waited {longest:?} for an answer"
+    );
+}

@@ -1,0 +1,135 @@
+//! Chapter 4: what its exercises ask for. A test is ignored until its exercise is solved; this runs
+//! the first: `cargo test -p stage4-threads exercise_1 -- --ignored`.
+
+mod support;
+
+use std::io::Write;
+use std::net::{Shutdown, TcpListener};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use support::{Client, Peer, Server};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_stage4-threads");
+
+fn server() -> Server {
+    Server::start(BINARY, &[])
+}
+
+#[test]
+#[ignore = "exercise 1 of chapter 4"]
+fn exercise_1_the_others_are_told_when_somebody_connects() {
+    let server = server();
+    let mut first = server.connect();
+    first.send("one\n");
+    assert!(first.line().ends_with("] one"));
+    let mut second = server.connect();
+    second.send("two\n");
+    let line = second.line();
+    assert!(
+        line.ends_with("] two"),
+        "who connects is not told of itself: {line:?}"
+    );
+    // If nothing came unasked, the next line is the answer to this.
+    first.send("three\n");
+    let line = first.line();
+    let address = second.socket().local_addr().expect("is connected");
+    assert!(
+        line.starts_with('[') && line.ends_with(&format!("] {address} joined")),
+        "the first client should get \"[...] {address} joined\" without asking, and got {line:?}"
+    );
+    assert!(first.line().ends_with("] three"));
+}
+
+#[test]
+#[ignore = "exercise 1 of chapter 4"]
+fn exercise_1_the_client_shows_it_while_nobody_types() {
+    let server = server();
+    let mut client = Client::start(BINARY, server.address, &[]);
+    client.type_in("one\n");
+    assert!(client.line().ends_with("] one"));
+    let mut second = server.connect();
+    second.send("two\n");
+    second.line();
+    // As above; the client shows what comes, whichever it is.
+    client.type_in("three\n");
+    let line = client.line();
+    assert!(line.ends_with(" joined"), "the window shows {line:?}");
+}
+
+#[test]
+#[ignore = "exercise 2 of chapter 4"]
+fn exercise_2_a_server_that_never_closes_does_not_keep_the_client() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = listener.local_addr().expect("is bound");
+    let mut client = Client::start(BINARY, address, &[]);
+    let mut server = Peer::new(listener.accept().expect("the client connects").0);
+    server.send("hello\n");
+    assert_eq!(client.line(), "hello");
+    client.type_in("bye\n");
+    client.end_input();
+    assert_eq!(server.rest(), b"bye\n", "the client still half-closes");
+    let (sender, ended) = channel();
+    thread::spawn(move || sender.send(client.wait()));
+    let ended = ended.recv_timeout(Duration::from_secs(10));
+    let (status, output, errors) =
+        ended.expect("10 s after its user has left the client still waits for the server");
+    assert_eq!(
+        (status, output, errors),
+        (0, vec![], vec![]),
+        "leaving is no error"
+    );
+}
+
+/// Sends these bytes and their end; gives the answers, each stamp as `|`.
+fn answers_to(bytes: &[u8]) -> String {
+    let server = server();
+    let mut peer = server.connect();
+    let mut writer = peer.socket().try_clone().expect("can be shared");
+    let answers = thread::scope(|scope| {
+        scope.spawn(move || {
+            writer.write_all(bytes).expect("is taken");
+            let _ = writer.shutdown(Shutdown::Write);
+        });
+        String::from_utf8(peer.rest()).expect("is text")
+    });
+    let mut parts = answers.split('[');
+    let before = parts.next().unwrap_or_default().to_owned();
+    parts.fold(before, |all, part| {
+        let text = part.split_once("] ").map_or(part, |(_, text)| text);
+        all + "|" + text
+    })
+}
+
+#[test]
+#[ignore = "exercise 3 of chapter 4"]
+fn exercise_3_a_long_line_gets_one_stamp() {
+    let line = "x".repeat(3000) + "\n";
+    let answers = answers_to(line.as_bytes());
+    let stamps = answers.matches('|').count();
+    assert_eq!(
+        stamps, 1,
+        "one line of 3000 bytes came back with {stamps} stamps"
+    );
+    assert!(answers == format!("|{line}"), "the line is not what it was");
+}
+
+#[test]
+#[ignore = "exercise 3 of chapter 4"]
+fn exercise_3_each_line_gets_a_stamp_and_so_does_a_last_one_without_newline() {
+    assert_eq!(answers_to(b"one\n\ntwo\nthree"), "|one\n|\n|two\n|three");
+}
+
+#[test]
+#[ignore = "exercise 3 of chapter 4"]
+fn exercise_3_a_line_without_end_is_answered_in_pieces() {
+    let line = vec![b'x'; 1 << 20];
+    let answers = answers_to(&line);
+    assert_eq!(answers.matches('x').count(), line.len(), "nothing is lost");
+    let stamps = answers.matches('|').count();
+    assert!(
+        (15..=17).contains(&stamps),
+        "1 MiB without a newline should be answered in pieces of 64 KiB, 16 of them, not {stamps}"
+    );
+}
