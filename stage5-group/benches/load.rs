@@ -8,9 +8,10 @@
 //! cargo bench -p stage5-group -- --peer HOST:PORT      beside a server that already runs
 //! ```
 //!
-//! The load is one process. Each sender has a thread, which writes lines, waits for them to come
-//! round, and takes the time. One more thread reads for all the other members and counts. Nobody
-//! is believed: the run fails unless every member has got every line.
+//! There are two loads. With one line in flight, the sender says the next when everybody has the
+//! one before: the delivery time is that of the last member. With many, each sender has a thread
+//! that takes the time until its lines have come round, and one more thread reads for all the other
+//! members. Nobody is believed: the run fails unless every member has got every line.
 
 mod measure;
 
@@ -25,7 +26,7 @@ use std::{env, thread};
 use measure::{Options, PATIENCE, Server, figure, percentile, table};
 
 /// What one `read` takes at the most: a socket's buffer rarely holds more.
-const READ: usize = 128 * 1024;
+const READ: usize = 64 * 1024;
 
 /// How often the members who only listen are read, at the most. Seldom, so that this thread leaves
 /// the processor to the others; often enough that no socket ever fills.
@@ -56,7 +57,7 @@ enum Subject<'a> {
 struct Outcome {
     deliveries: f64,
     seconds: f64,
-    /// Every sender's lines, from the `write` until they have come round; in order.
+    /// How long the lines took, in order.
     times: Vec<Duration>,
     cpu: Option<f64>,
     idle: Option<f64>,
@@ -166,16 +167,27 @@ impl Subject<'_> {
             _ => server.idle_cpu(time / 2),
         };
         let before = server.cpu();
-        let mut outcome = talk_and_listen(&mut members, load, time)?;
-        outcome.cpu = server
+        let start = Instant::now();
+        let mut times = match load.in_flight {
+            1 => take_turns(&mut members, time)?,
+            _ => talk_and_listen(&mut members, load, time)?,
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        let cpu = server
             .cpu()
             .zip(before)
             .map(|(after, before)| after - before);
-        outcome.idle = idle;
-        outcome.empty = empty;
-        outcome.resident = server.resident();
-        outcome.threads = server.threads();
-        Ok(outcome)
+        times.sort_unstable();
+        Ok(Outcome {
+            deliveries: times.len() as f64 * load.members as f64,
+            seconds,
+            times,
+            cpu,
+            idle,
+            resident: server.resident(),
+            empty,
+            threads: server.threads(),
+        })
     }
 }
 
@@ -281,50 +293,66 @@ fn is_not_ready(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// Puts the load on for so long, and waits until every member has every line.
-fn talk_and_listen(members: &mut [Member], load: Load, time: Duration) -> io::Result<Outcome> {
+/// One member talks, a line at a time, and everybody must have it before the next; returns how long
+/// each line took.
+fn take_turns(members: &mut [Member], time: Duration) -> io::Result<Vec<Duration>> {
+    let mut buffer = [0; READ];
+    let mut times = Vec::new();
+    let mut said = 0;
+    let end = Instant::now() + time;
+    while said == 0 || Instant::now() < end {
+        let line = line(&name(0), said);
+        said += 1;
+        let start = Instant::now();
+        members[0].stream.write_all(line.as_bytes())?;
+        // Backwards: who was let in last is mostly written to last, so this thread, too, mostly
+        // waits once, and does not have to be woken for every member.
+        for member in members.iter_mut().rev() {
+            while member.lines < said {
+                member.read(&mut buffer)?;
+            }
+            member.check(said)?;
+        }
+        times.push(start.elapsed());
+    }
+    Ok(times)
+}
+
+/// The senders talk for so long, then everybody reads on until they have every line; returns how
+/// long each line took to come round.
+fn talk_and_listen(
+    members: &mut [Member],
+    load: Load,
+    time: Duration,
+) -> io::Result<Vec<Duration>> {
     let (senders, listeners) = members.split_at_mut(load.senders);
     for listener in &*listeners {
         listener.stream.set_nonblocking(true)?;
     }
     // How many lines there are is known when the last sender has ended.
     let said = AtomicU64::new(u64::MAX);
-    let start = Instant::now();
+    let end = Instant::now() + time;
     let mut times = Vec::new();
-    let total = thread::scope(|scope| {
+    thread::scope(|scope| {
         let listening = scope.spawn(|| listen(listeners, &said));
         let talking: Vec<_> = senders
             .iter_mut()
             .enumerate()
             .map(|(sender, member)| {
-                scope.spawn(move || talk(member, &name(sender), load.in_flight, start + time))
+                scope.spawn(move || talk(member, &name(sender), load.in_flight, end))
             })
             .collect();
         for sender in talking {
             times.extend(sender.join().expect("does not panic")?);
         }
-        let total = times.len() as u64;
-        said.store(total, Ordering::Relaxed);
-        listening.join().expect("does not panic")?;
-        Ok::<u64, io::Error>(total)
-    });
-    let total = total?;
+        said.store(times.len() as u64, Ordering::Relaxed);
+        listening.join().expect("does not panic")
+    })?;
     for sender in &*senders {
         sender.stream.set_nonblocking(true)?;
     }
     listen(senders, &said)?;
-    let seconds = start.elapsed().as_secs_f64();
-    times.sort_unstable();
-    Ok(Outcome {
-        deliveries: total as f64 * load.members as f64,
-        seconds,
-        times,
-        cpu: None,
-        idle: None,
-        resident: None,
-        empty: None,
-        threads: None,
-    })
+    Ok(times)
 }
 
 /// One connection, and how many lines have come through it.
@@ -336,6 +364,18 @@ struct Member {
 impl Member {
     fn new(stream: TcpStream) -> Self {
         Self { stream, lines: 0 }
+    }
+
+    /// # Errors
+    ///
+    /// It has got more lines than were said.
+    fn check(&self, said: u64) -> io::Result<()> {
+        match self.lines {
+            lines if lines > said => Err(io::Error::other(format!(
+                "{lines} lines came and {said} were said"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Reads once, and counts; returns what has come.
@@ -420,7 +460,7 @@ fn contains(line: &[u8], part: &[u8]) -> bool {
 
 /// Reads for members who only listen, until each has as many lines as were said.
 fn listen(members: &mut [Member], said: &AtomicU64) -> io::Result<()> {
-    let mut buffer = vec![0; READ];
+    let mut buffer = [0; READ];
     let mut last = Instant::now();
     loop {
         let said = said.load(Ordering::Relaxed);
@@ -431,12 +471,7 @@ fn listen(members: &mut [Member], said: &AtomicU64) -> io::Result<()> {
                 Err(error) if is_not_ready(&error) => {}
                 Err(error) => return Err(error),
             }
-            if member.lines > said {
-                let lines = member.lines;
-                return Err(io::Error::other(format!(
-                    "{lines} lines came and {said} were said"
-                )));
-            }
+            member.check(said)?;
             missing += usize::from(member.lines < said);
         }
         if missing == 0 {
@@ -464,7 +499,8 @@ fn serve_bare(load: &[String]) -> io::Result<()> {
     while sockets.len() < members {
         let (stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
-        stream.set_nonblocking(sockets.len() < senders)?;
+        // One sender can be waited for; several must be tried in turn.
+        stream.set_nonblocking(senders > 1)?;
         sockets.push(stream);
     }
     let mut buffer = vec![0; READ];
@@ -483,6 +519,9 @@ fn serve_bare(load: &[String]) -> io::Result<()> {
                 .rposition(|&byte| byte == b'\n')
                 .map_or(0, |end| end + 1);
             batch.extend(partial.drain(..whole));
+        }
+        if batch.is_empty() {
+            thread::yield_now();
         }
         for mut socket in &sockets {
             let mut rest = batch.as_slice();
