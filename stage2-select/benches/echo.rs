@@ -38,6 +38,9 @@ fn main() -> ExitCode {
 
 /// Runs every load, then looks at the server at rest, and prints a table of each.
 fn compare(options: &Options) -> io::Result<()> {
+    if let Some(word) = options.rest.first() {
+        return Err(io::Error::other(format!("what is {word}?")));
+    }
     let time = Duration::from_millis(if options.quick { 100 } else { 2_000 });
     let mut loads = vec![(1, 1), (100, 100), (900, 900), (900, 1)];
     let mut idlers = vec![0, 1, 100, 1_000];

@@ -100,7 +100,7 @@ fn compare(options: &Options) -> io::Result<()> {
     if let Some(members) = options.members {
         sizes = vec![members];
     }
-    let head = "server, members, senders, in flight, M deliveries/s, of bare, p50 µs, of bare, \
+    let head = "server, members, senders, in flight, M deliveries/s, rate of bare, p50 µs, p50 of bare, \
                 p99 µs, CPU µs/delivery, idle CPU %, resident MB, KB/member, threads";
     let mut rows = vec![head.split(", ").map(str::to_owned).collect()];
     for members in sizes {
@@ -309,7 +309,7 @@ fn take_turns(members: &mut [Member], time: Duration) -> io::Result<Vec<Duration
         // waits once, and does not have to be woken for every member.
         for member in members.iter_mut().rev() {
             while member.lines < said {
-                member.read(&mut buffer)?;
+                member.wait(&mut buffer)?;
             }
             member.check(said)?;
         }
@@ -332,8 +332,7 @@ fn talk_and_listen(
     // How many lines there are is known when the last sender has ended.
     let said = AtomicU64::new(u64::MAX);
     let end = Instant::now() + time;
-    let mut times = Vec::new();
-    thread::scope(|scope| {
+    let times = thread::scope(|scope| {
         let listening = scope.spawn(|| listen(listeners, &said));
         let talking: Vec<_> = senders
             .iter_mut()
@@ -342,11 +341,19 @@ fn talk_and_listen(
                 scope.spawn(move || talk(member, &name(sender), load.in_flight, end))
             })
             .collect();
-        for sender in talking {
-            times.extend(sender.join().expect("does not panic")?);
-        }
-        said.store(times.len() as u64, Ordering::Relaxed);
-        listening.join().expect("does not panic")
+        let talked = talking
+            .into_iter()
+            .map(|sender| sender.join().expect("does not panic"));
+        let times = talked
+            .collect::<io::Result<Vec<_>>>()
+            .map(|times| times.concat());
+        // 0 ends the listening, too, where a sender has failed.
+        said.store(
+            times.as_ref().map_or(0, |times| times.len() as u64),
+            Ordering::Relaxed,
+        );
+        let listened = listening.join().expect("does not panic");
+        times.and_then(|times| listened.map(|()| times))
     })?;
     for sender in &*senders {
         sender.stream.set_nonblocking(true)?;
@@ -366,18 +373,6 @@ impl Member {
         Self { stream, lines: 0 }
     }
 
-    /// # Errors
-    ///
-    /// It has got more lines than were said.
-    fn check(&self, said: u64) -> io::Result<()> {
-        match self.lines {
-            lines if lines > said => Err(io::Error::other(format!(
-                "{lines} lines came and {said} were said"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
     /// Reads once, and counts; returns what has come.
     fn read<'a>(&mut self, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
         match self.stream.read(buffer)? {
@@ -387,6 +382,25 @@ impl Member {
                 self.lines += newlines(bytes);
                 Ok(bytes)
             }
+        }
+    }
+
+    /// The same, where something must come.
+    fn wait<'a>(&mut self, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+        self.read(buffer)
+            .map_err(|error| match is_not_ready(&error) {
+                true => io::Error::other(format!("a line has not come within {PATIENCE:?}")),
+                false => error,
+            })
+    }
+
+    /// Fails if it has got more lines than were said.
+    fn check(&self, said: u64) -> io::Result<()> {
+        match self.lines {
+            lines if lines > said => Err(io::Error::other(format!(
+                "{lines} lines came and {said} were said"
+            ))),
+            _ => Ok(()),
         }
     }
 }
@@ -431,18 +445,10 @@ fn talk(
         } else if sent_at.is_empty() {
             return Ok(times);
         }
-        let bytes = match member.read(&mut buffer) {
-            Err(error) if is_not_ready(&error) => {
-                return Err(io::Error::other(format!("{awaited:?} does not come round")));
-            }
-            bytes => bytes?,
-        };
+        let bytes = member.wait(&mut buffer)?;
         let now = Instant::now();
         partial.extend_from_slice(bytes);
-        let whole = partial
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |end| end + 1);
+        let whole = whole_lines(&partial);
         for line in partial[..whole].split(|&byte| byte == b'\n') {
             if contains(line, awaited.as_bytes()) {
                 let sent_at = sent_at.pop_front().expect("what is awaited has been sent");
@@ -452,6 +458,12 @@ fn talk(
         }
         partial.drain(..whole);
     }
+}
+
+/// How many of these bytes are whole lines.
+fn whole_lines(bytes: &[u8]) -> usize {
+    let end = bytes.iter().rposition(|&byte| byte == b'\n');
+    end.map_or(0, |end| end + 1)
 }
 
 fn contains(line: &[u8], part: &[u8]) -> bool {
@@ -514,10 +526,7 @@ fn serve_bare(load: &[String]) -> io::Result<()> {
                 Err(error) if is_not_ready(&error) => {}
                 Err(error) => return Err(error),
             }
-            let whole = partial
-                .iter()
-                .rposition(|&byte| byte == b'\n')
-                .map_or(0, |end| end + 1);
+            let whole = whole_lines(partial);
             batch.extend(partial.drain(..whole));
         }
         if batch.is_empty() {
