@@ -35,6 +35,10 @@ const LISTEN_EVERY: Duration = Duration::from_millis(1);
 /// How long a member may take to hear a line of the roll before there is another round.
 const ROLL: Duration = Duration::from_millis(200);
 
+/// How far the senders may get ahead of the slowest member, in lines. A server drops those who do
+/// not read, and it is not to blame if this process gets no processor.
+const AHEAD: u64 = 20_000;
+
 /// Who talks how much.
 #[derive(Clone, Copy)]
 struct Load {
@@ -332,13 +336,19 @@ fn talk_and_listen(
     // How many lines there are is known when the last sender has ended.
     let said = AtomicU64::new(u64::MAX);
     let end = Instant::now() + time;
+    let progress: Vec<_> = (0..=senders.len()).map(|_| AtomicU64::new(0)).collect();
+    let (listened_to, progress) = (&progress[senders.len()], progress.as_slice());
     let times = thread::scope(|scope| {
-        let listening = scope.spawn(|| listen(listeners, &said));
+        let listening = scope.spawn(|| listen(listeners, &said, listened_to));
         let talking: Vec<_> = senders
             .iter_mut()
             .enumerate()
             .map(|(sender, member)| {
-                scope.spawn(move || talk(member, &name(sender), load.in_flight, end))
+                scope.spawn(move || {
+                    let times = talk(member, sender, load.in_flight, end, progress);
+                    progress[sender].store(u64::MAX, Ordering::Relaxed);
+                    times
+                })
             })
             .collect();
         let talked = talking
@@ -358,7 +368,7 @@ fn talk_and_listen(
     for sender in &*senders {
         sender.stream.set_nonblocking(true)?;
     }
-    listen(senders, &said)?;
+    listen(senders, &said, listened_to)?;
     Ok(times)
 }
 
@@ -422,22 +432,34 @@ fn newlines(bytes: &[u8]) -> u64 {
 /// how long each took to come round.
 fn talk(
     member: &mut Member,
-    name: &str,
+    sender: usize,
     in_flight: usize,
     until: Instant,
+    progress: &[AtomicU64],
 ) -> io::Result<Vec<Duration>> {
     let mut buffer = vec![0; READ];
     let mut partial = Vec::new();
     let mut sent_at = VecDeque::new();
     let mut times = Vec::new();
     let mut number = 0;
-    let mut awaited = text(name, 0);
+    let name = name(sender);
+    let mut awaited = text(&name, 0);
     loop {
+        progress[sender].store(member.lines, Ordering::Relaxed);
+        let slowest = || {
+            progress
+                .iter()
+                .map(|lines| lines.load(Ordering::Relaxed))
+                .min()
+        };
+        while slowest().is_some_and(|slowest| member.lines > slowest.saturating_add(AHEAD)) {
+            thread::sleep(LISTEN_EVERY);
+        }
         let now = Instant::now();
         if now < until {
             let mut lines = String::new();
             while sent_at.len() < in_flight {
-                lines += &line(name, number);
+                lines += &line(&name, number);
                 number += 1;
                 sent_at.push_back(now);
             }
@@ -453,7 +475,7 @@ fn talk(
             if contains(line, awaited.as_bytes()) {
                 let sent_at = sent_at.pop_front().expect("what is awaited has been sent");
                 times.push(now - sent_at);
-                awaited = text(name, times.len() as u64);
+                awaited = text(&name, times.len() as u64);
             }
         }
         partial.drain(..whole);
@@ -470,13 +492,15 @@ fn contains(line: &[u8], part: &[u8]) -> bool {
     line.windows(part.len()).any(|window| window == part)
 }
 
-/// Reads for members who only listen, until each has as many lines as were said.
-fn listen(members: &mut [Member], said: &AtomicU64) -> io::Result<()> {
+/// Reads for members who only listen, until each has as many lines as were said; shows how many
+/// the slowest has.
+fn listen(members: &mut [Member], said: &AtomicU64, progress: &AtomicU64) -> io::Result<()> {
     let mut buffer = [0; READ];
     let mut last = Instant::now();
     loop {
         let said = said.load(Ordering::Relaxed);
         let mut missing = 0;
+        let mut slowest = u64::MAX;
         for member in &mut *members {
             match member.read(&mut buffer) {
                 Ok(_) => last = Instant::now(),
@@ -485,7 +509,9 @@ fn listen(members: &mut [Member], said: &AtomicU64) -> io::Result<()> {
             }
             member.check(said)?;
             missing += usize::from(member.lines < said);
+            slowest = slowest.min(member.lines);
         }
+        progress.store(slowest, Ordering::Relaxed);
         if missing == 0 {
             return Ok(());
         }
