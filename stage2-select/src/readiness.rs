@@ -10,8 +10,8 @@ use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The longest nap. Twenty-five tries a second cost an idle server little, a fiftieth of a core for a
-/// thousand sockets, and nobody who reads a screen sees 40 ms.
+/// The longest nap. Twenty-five tries a second cost an idle server little, a fiftieth of a core
+/// for a thousand sockets, and nobody who reads a screen sees 40 ms.
 const LONGEST: Duration = Duration::from_millis(40);
 
 /// The shortest nap worth taking: the kernel wakes a sleeper some 50 µs late. A shorter one only
