@@ -79,7 +79,7 @@ fn members_come_in_any_order_the_last_of_two_counts_and_unknown_ones_are_skipped
         r#"{"name":"a","msg":"b"}"#,
         "\t{ \"msg\" : \"b\" ,\r \"name\" : \"a\" } ",
         r#"{"name":"x","msg":"b","name":"a"}"#,
-        r#"{"x":{"y":[1,-0.5e+3,true,{},[]],"":null},"name":"a","z":"\u0000","msg":"b"}"#,
+        r#"{"x":{"y":[1,-0.5e+3,20E-1,true,{},[]],"":null},"name":"a","z":"\u0000","msg":"b"}"#,
         r#"{"n\u0061me":"a","msg":"b"}"#,
     ] {
         assert_eq!(decode(text.as_bytes()), Ok(message("a", "b")), "{text}");
@@ -147,6 +147,12 @@ fn nesting_is_allowed_up_to_its_limit() {
     assert!(nested(MAX_NESTING).is_ok());
     assert!(nested(MAX_NESTING + 1).is_err());
     assert!(nested(30_000).is_err());
+    let nested = |depth: usize| {
+        let (open, close) = ("{\"y\":".repeat(depth), "}".repeat(depth));
+        decode(format!(r#"{{"name":"a","msg":"b","x":{open}1{close}}}"#).as_bytes())
+    };
+    assert!(nested(MAX_NESTING - 1).is_ok());
+    assert!(nested(MAX_NESTING + 1).is_err());
 }
 
 #[test]
