@@ -5,7 +5,7 @@ mod support;
 use std::net::TcpListener;
 use std::process::Command;
 
-use stage5_group::limits::{MAX_ANNOUNCED, MAX_MESSAGE, MAX_NAME, MAX_NESTING};
+use stage5_group::limits::{MAX_ANNOUNCED, MAX_LISTED, MAX_MESSAGE, MAX_NAME, MAX_NESTING};
 use stage5_group::message::{Decoder, Message, Refusal, decode};
 use stage5_group::names::{self, NAMES};
 use stage5_group::room::Room;
@@ -351,6 +351,23 @@ fn who_answers_the_one_who_asks() {
     play.room.hear(1, Ok(message("b", "/who\n")));
     let answer = (1, "| 2 here: a, b; 1 without a name\n".to_owned());
     assert_eq!(play.told(), (String::new(), vec![answer]));
+}
+
+#[test]
+fn who_lists_a_hundred_names_and_no_more() {
+    let names: Vec<String> = (0..=MAX_LISTED).map(|n| format!("n{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for (present, end) in [(MAX_LISTED, ", n99\n"), (MAX_LISTED + 1, ", n99, …\n")] {
+        let mut play = Play::with(&names[..present]);
+        play.told();
+        play.room.hear(0, Ok(message("n0", "/who")));
+        let (_, answer) = &play.told().1[0];
+        assert!(
+            answer.starts_with(&format!("| {present} here: n0, n1, ")),
+            "{answer}"
+        );
+        assert!(answer.ends_with(end), "{answer}");
+    }
 }
 
 #[test]
