@@ -5,7 +5,7 @@ mod support;
 use std::net::TcpListener;
 use std::process::Command;
 
-use stage5_group::limits::{MAX_ANNOUNCED, MAX_MESSAGE, MAX_NAME, MAX_NESTING};
+use stage5_group::limits::{MAX_ANNOUNCED, MAX_LISTED, MAX_MESSAGE, MAX_NAME, MAX_NESTING};
 use stage5_group::message::{Decoder, Message, Refusal, decode};
 use stage5_group::names::{self, NAMES};
 use stage5_group::room::Room;
@@ -79,7 +79,7 @@ fn members_come_in_any_order_the_last_of_two_counts_and_unknown_ones_are_skipped
         r#"{"name":"a","msg":"b"}"#,
         "\t{ \"msg\" : \"b\" ,\r \"name\" : \"a\" } ",
         r#"{"name":"x","msg":"b","name":"a"}"#,
-        r#"{"x":{"y":[1,-0.5e+3,true,{},[]],"":null},"name":"a","z":"\u0000","msg":"b"}"#,
+        r#"{"x":{"y":[1,-0.5e+3,20E-1,true,{},[]],"":null},"name":"a","z":"\u0000","msg":"b"}"#,
         r#"{"n\u0061me":"a","msg":"b"}"#,
     ] {
         assert_eq!(decode(text.as_bytes()), Ok(message("a", "b")), "{text}");
@@ -147,6 +147,12 @@ fn nesting_is_allowed_up_to_its_limit() {
     assert!(nested(MAX_NESTING).is_ok());
     assert!(nested(MAX_NESTING + 1).is_err());
     assert!(nested(30_000).is_err());
+    let nested = |depth: usize| {
+        let (open, close) = ("{\"y\":".repeat(depth), "}".repeat(depth));
+        decode(format!(r#"{{"name":"a","msg":"b","x":{open}1{close}}}"#).as_bytes())
+    };
+    assert!(nested(MAX_NESTING - 1).is_ok());
+    assert!(nested(MAX_NESTING + 1).is_err());
 }
 
 #[test]
@@ -345,6 +351,23 @@ fn who_answers_the_one_who_asks() {
     play.room.hear(1, Ok(message("b", "/who\n")));
     let answer = (1, "| 2 here: a, b; 1 without a name\n".to_owned());
     assert_eq!(play.told(), (String::new(), vec![answer]));
+}
+
+#[test]
+fn who_lists_a_hundred_names_and_no_more() {
+    let names: Vec<String> = (0..=MAX_LISTED).map(|n| format!("n{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for (present, end) in [(MAX_LISTED, ", n99\n"), (MAX_LISTED + 1, ", n99, …\n")] {
+        let mut play = Play::with(&names[..present]);
+        play.told();
+        play.room.hear(0, Ok(message("n0", "/who")));
+        let (_, answer) = &play.told().1[0];
+        assert!(
+            answer.starts_with(&format!("| {present} here: n0, n1, ")),
+            "{answer}"
+        );
+        assert!(answer.ends_with(end), "{answer}");
+    }
 }
 
 #[test]

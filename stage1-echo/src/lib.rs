@@ -1,3 +1,5 @@
+// The first definition of a link counts: here the pages are those of `cargo doc`.
+#![doc = include_str!("../../docs/rustdoc-links.txt")]
 #![doc = include_str!("../../docs/1-echo.md")]
 
 pub mod client;

@@ -4,15 +4,15 @@
 //! It has `set_nonblocking`: a socket that is not ready answers `WouldBlock` at once, so a loop can
 //! try them all. What remains is how long to nap when none was ready. Too short burns a core, too
 //! long makes people wait. Here a socket that has been quiet for a time `t` is tried again after
-//! `t / 4`, so a nap never adds more than a quarter to a wait, up to a cap of 10 ms.
+//! `t / 4`, so a nap never adds more than a quarter to a wait, up to a cap of 40 ms.
 
 use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The longest nap. A hundred tries a second cost an idle server next to nothing, and nobody who
-/// reads a screen sees 10 ms.
-const LONGEST: Duration = Duration::from_millis(10);
+/// The longest nap. Twenty-five tries a second cost an idle server little, a fiftieth of a core
+/// for a thousand sockets, and nobody who reads a screen sees 40 ms.
+const LONGEST: Duration = Duration::from_millis(40);
 
 /// The shortest nap worth taking: the kernel wakes a sleeper some 50 µs late. A shorter one only
 /// lets other threads run.

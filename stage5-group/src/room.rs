@@ -92,23 +92,16 @@ impl Room {
     /// Learns a member's name, from its first message, or from one with another name than before.
     fn know(&mut self, id: Id, asked: &str) {
         let name = presentable(asked);
-        let Some(member) = self.members.get_mut(&id) else {
+        let member = self.members.get_mut(&id);
+        let Some(member) = member.filter(|member| member.asked != name) else {
             return;
         };
-        if member.asked == name {
-            return;
-        }
         let before = mem::take(&mut member.shown);
         self.shown.remove(&before);
-        let mut now = name.clone();
-        let mut number = 2;
-        while self.shown.contains(&now) {
-            now = format!("{name}#{number}");
-            number += 1;
-        }
+        let now = free_name(&name, &self.shown);
+        self.shown.insert(now.clone());
         member.asked = name;
         member.shown.clone_from(&now);
-        self.shown.insert(now.clone());
         if before.is_empty() {
             self.announce(&format!("{now} joined, {} here", self.shown.len()));
         } else if before != now {
@@ -168,6 +161,17 @@ impl Room {
             nameless => format!("{list}; {nameless} without a name"),
         }
     }
+}
+
+/// The name, with a number if somebody else has it: `业冰蝶#2`.
+fn free_name(name: &str, taken: &HashSet<String>) -> String {
+    let mut free = name.to_owned();
+    let mut number = 2;
+    while taken.contains(&free) {
+        free = format!("{name}#{number}");
+        number += 1;
+    }
+    free
 }
 
 /// A name as it may be shown: on one line, visible, not too long, and without what only the server

@@ -116,18 +116,21 @@ impl Group {
             if member.leaving || !member.reading.is_due(now) {
                 continue;
             }
-            let read = ready(member.stream.read(&mut chunk));
-            member.reading.tried(matches!(read, Ok(Some(_))), now);
-            match read {
+            let mut talks = false;
+            match ready(member.stream.read(&mut chunk)) {
                 Ok(None) => {}
                 Ok(Some(length @ 1..)) => {
-                    for message in member.decoder.push(&chunk[..length]) {
+                    let messages = member.decoder.push(&chunk[..length]);
+                    // Who sends a byte now and then is not to keep the loop awake.
+                    talks = !messages.is_empty() || length == READ;
+                    for message in messages {
                         self.room.hear(id, message);
                     }
                     member.leaving = member.decoder.is_closed();
                 }
                 Ok(Some(0)) | Err(_) => member.leaving = true,
             }
+            member.reading.tried(talks, now);
             if member.leaving {
                 left.push(id);
             }
