@@ -10,6 +10,10 @@ use crate::readiness::{Readiness, ready, rest};
 /// The most that one `read` takes, in bytes: the tutorial's `BUFSIZ`.
 pub const BUFSIZ: usize = 1024;
 
+/// The most clients that are accepted in one pass: as many as wait in the listener's backlog, where
+/// std has room for 128. Who finds it full tries again only after a second.
+const BACKLOG: usize = 128;
+
 /// Serves every client at once, for ever, and logs a line for each.
 ///
 /// Each pass of the loop tries the listener and then each client that is due. No try ever waits:
@@ -28,21 +32,28 @@ pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
     loop {
         let now = Instant::now();
         if accepting.is_due(now) {
-            let accepted = ready(listener.accept().and_then(Client::new));
-            accepting.tried(matches!(accepted, Ok(Some(_))), now);
-            match accepted {
-                // Nobody is waiting, so everybody is in.
-                Ok(None) => full = false,
-                Ok(Some(client)) => {
-                    log(&format!("...connecting from: {}", client.peer));
-                    clients.push(client);
+            for _ in 0..BACKLOG {
+                let accepted = ready(listener.accept().and_then(Client::new));
+                accepting.tried(matches!(accepted, Ok(Some(_))), now);
+                match accepted {
+                    Ok(Some(client)) => {
+                        log(&format!("...connecting from: {}", client.peer));
+                        clients.push(client);
+                    }
+                    // Nobody is waiting, so everybody is in.
+                    Ok(None) => {
+                        full = false;
+                        break;
+                    }
+                    // With a full descriptor table each try fails until somebody leaves: said once.
+                    Err(error) => {
+                        if !full {
+                            log(&format!("cannot accept: {error}"));
+                        }
+                        full = true;
+                        break;
+                    }
                 }
-                // With a full descriptor table each try fails until somebody leaves: said once.
-                Err(error) if !full => {
-                    log(&format!("cannot accept: {error}"));
-                    full = true;
-                }
-                Err(_) => {}
             }
         }
         clients.retain_mut(|client| {
@@ -56,8 +67,8 @@ pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
             }
             matches!(moved, Ok(None | Some(1..)))
         });
-        let naps = clients.iter().map(|client| client.readiness.nap());
-        rest(naps.chain([accepting.nap()]));
+        let dues = clients.iter().map(|client| client.readiness.due());
+        rest(dues.fold(accepting.due(), Instant::min));
     }
 }
 

@@ -34,6 +34,10 @@ pub const MAX_NOTICES: usize = 64 * 1024;
 /// How long a member that has something to read may take nothing of it.
 pub const MAX_STALL: Duration = Duration::from_secs(60);
 
+/// The most newcomers that the select engine accepts in one pass: as many as wait in the listener's
+/// backlog, where std has room for 128. Who finds it full tries again only after a second.
+pub const BACKLOG: usize = 128;
+
 /// A rest after a failed `accept`: a full descriptor table does not empty itself any sooner.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock::Clock;
-use crate::limits::{MAX_STALL, READ};
+use crate::limits::{BACKLOG, MAX_STALL, READ};
 use crate::message::Decoder;
 use crate::readiness::{Readiness, ready, rest};
 use crate::room::{Id, Room};
@@ -36,28 +36,35 @@ pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
     loop {
         let now = Instant::now();
         if accepting.is_due(now) {
-            let accepted = ready(listener.accept().and_then(prepare));
-            accepting.tried(matches!(accepted, Ok(Some(_))), now);
-            match accepted {
-                // Nobody is waiting, so everybody is in.
-                Ok(None) => full = false,
-                Ok(Some((stream, peer))) => {
-                    group.join(next_id, stream, peer, now);
-                    next_id += 1;
+            for _ in 0..BACKLOG {
+                let accepted = ready(listener.accept().and_then(prepare));
+                accepting.tried(matches!(accepted, Ok(Some(_))), now);
+                match accepted {
+                    Ok(Some((stream, peer))) => {
+                        group.join(next_id, stream, peer, now);
+                        next_id += 1;
+                    }
+                    // Nobody is waiting, so everybody is in.
+                    Ok(None) => {
+                        full = false;
+                        break;
+                    }
+                    // With a full descriptor table each try fails until somebody leaves: said once.
+                    Err(error) => {
+                        if !full {
+                            log(&format!("cannot accept: {error}"));
+                        }
+                        full = true;
+                        break;
+                    }
                 }
-                // With a full descriptor table each try fails until somebody leaves: said once.
-                Err(error) if !full => {
-                    log(&format!("cannot accept: {error}"));
-                    full = true;
-                }
-                Err(_) => {}
             }
         }
         group.room.set_time(stamp(&clock.now()));
         group.read(now);
         group.write(now);
-        let naps = group.members.values().map(|member| member.nap(&group.tape));
-        rest(naps.chain([accepting.nap()]));
+        let dues = group.members.values().map(|member| member.due(&group.tape));
+        rest(dues.fold(accepting.due(), Instant::min));
     }
 }
 
@@ -204,13 +211,13 @@ impl Member {
         }
     }
 
-    /// How long it may be left alone.
-    fn nap(&self, tape: &Tape) -> Duration {
+    /// When it is to be tried at the latest.
+    fn due(&self, tape: &Tape) -> Instant {
         let caught_up = tape.next(&self.place).is_some_and(<[u8]>::is_empty);
         match (self.leaving, caught_up) {
-            (false, true) => self.reading.nap(),
-            (false, false) => self.reading.nap().min(self.writing.nap()),
-            (true, _) => self.writing.nap(),
+            (false, true) => self.reading.due(),
+            (false, false) => self.reading.due().min(self.writing.due()),
+            (true, _) => self.writing.due(),
         }
     }
 }
