@@ -70,7 +70,7 @@ fn log_of_a_client_that_reads_late() -> (String, String, Vec<String>) {
     let mut stream = TcpStream::connect(server.address).expect("the server accepts");
     let address = stream.local_addr().expect("is connected");
     stream
-        .set_write_timeout(Some(Duration::from_millis(500)))
+        .set_write_timeout(Some(Duration::from_secs(3)))
         .expect("is not zero");
     loop {
         match stream.write(&[b'x'; 1024]) {
