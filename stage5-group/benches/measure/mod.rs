@@ -168,8 +168,8 @@ impl Server {
     /// The share of one core that it uses while nobody says anything, in per cent.
     #[must_use]
     pub fn idle_cpu(&self, time: Duration) -> Option<f64> {
-        // Polling slows down only after a while of silence.
-        thread::sleep(time / 4);
+        // Polling slows down until it has been silent for a second.
+        thread::sleep(time * 3 / 2);
         let before = self.cpu()?;
         thread::sleep(time);
         Some((self.cpu()? - before) / time.as_secs_f64() * 100.0)
