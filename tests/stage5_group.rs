@@ -290,6 +290,8 @@ fn names_are_made_presentable() {
         ("a\x1b[31m", "a\u{FFFD}[31m"),
         ("\u{202E}a", "\u{FFFD}a"),
         ("a\u{200B}\u{FEFF}", "a"),
+        (" \u{301} \u{20E3}e\u{301}", "e\u{301}"),
+        ("\u{301}", "guest"),
         ("a: hi", "a_ hi"),
         ("a：hi", "a_hi"),
         ("a#2", "a"),

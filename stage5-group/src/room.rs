@@ -8,7 +8,7 @@ use std::mem;
 
 use crate::limits::{MAX_ANNOUNCED, MAX_LISTED, MAX_NAME};
 use crate::message::{Message, Refusal};
-use crate::text::harmless;
+use crate::text::{harmless, width};
 
 /// One connection, for as long as the server runs; never given twice.
 pub type Id = u64;
@@ -185,8 +185,9 @@ fn presentable(asked: &str) -> String {
             c if c.is_whitespace() => ' ',
             c => c,
         });
-    let name: String = visible.collect();
-    let name: String = name.trim().chars().take(MAX_NAME).collect();
+    // A combining mark at the beginning would change what stands before the name.
+    let name = visible.skip_while(|&c| c == ' ' || width(c) == 0);
+    let name: String = name.take(MAX_NAME).collect();
     let mut name = name.as_str();
     loop {
         name = name.trim_end();
