@@ -160,8 +160,10 @@ struct Member {
     stream: Arc<TcpStream>,
     peer: SocketAddr,
     place: Place,
-    /// Who writes to it while it is behind.
+    /// Who waits for it while it is behind.
     courier: Option<Sender<Vec<u8>>>,
+    /// Whether the courier has a load. Nobody else may write then.
+    carrying: bool,
     /// Whether it has said its last and waits only for what it still has coming.
     leaving: bool,
 }
@@ -189,6 +191,7 @@ impl Hub {
                     peer,
                     place,
                     courier: None,
+                    carrying: false,
                     leaving: false,
                 };
                 self.members.insert(id, member);
@@ -209,7 +212,7 @@ impl Hub {
             }
             Event::Delivered(id) => {
                 if let Some(member) = self.members.get_mut(&id) {
-                    member.load(&self.tape);
+                    member.carrying = false;
                 }
             }
             Event::Undeliverable(id) => {
@@ -262,10 +265,11 @@ impl Member {
     fn keep_up(&mut self, id: Id, tape: &Tape, events: &SyncSender<Event>) -> io::Result<bool> {
         loop {
             let next = tape.next(&self.place).ok_or_else(Tape::fallen_off)?;
-            if self.courier.is_some() {
+            if self.carrying {
                 return Ok(false);
             }
             if next.is_empty() {
+                self.courier = None;
                 return Ok(self.leaving);
             }
             let (length, written) = (next.len(), self.write(next)?);
@@ -289,8 +293,11 @@ impl Member {
         Ok(written?.unwrap_or(0))
     }
 
-    /// Starts a courier: it may wait for the member, the hub may not.
+    /// Starts a courier, if there is none: it may wait for the member, the hub may not.
     fn hire(&mut self, id: Id, events: &SyncSender<Event>) -> io::Result<()> {
+        if self.courier.is_some() {
+            return Ok(());
+        }
         let (courier, loads) = channel();
         let (stream, events) = (Arc::clone(&self.stream), events.clone());
         thread::Builder::new()
@@ -300,14 +307,13 @@ impl Member {
         Ok(())
     }
 
-    /// Gives the courier its next load; dismisses it where there is none.
+    /// Gives the courier a load. Once that is delivered there is room again, and the hub writes.
     fn load(&mut self, tape: &Tape) {
         let load = tape.next(&self.place).unwrap_or_default();
         let load = load[..load.len().min(LOAD)].to_vec();
-        if load.is_empty() {
-            self.courier = None;
-        } else if let Some(courier) = &self.courier {
+        if let Some(courier) = &self.courier {
             tape.advance(&mut self.place, load.len());
+            self.carrying = true;
             let _ = courier.send(load);
         }
     }
