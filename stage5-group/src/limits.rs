@@ -38,6 +38,12 @@ pub const MAX_STALL: Duration = Duration::from_secs(60);
 /// backlog, where std has room for 128. Who finds it full tries again only after a second.
 pub const BACKLOG: usize = 128;
 
+/// The most threads beside which the threads engine starts another for a newcomer. Each member may
+/// need a courier too, and Linux has room for some 16,000 threads in a process: a thread takes four
+/// of its 65,530 memory mappings (`vm.max_map_count`). It must not come to that, for std aborts the
+/// program when a thread that has started finds no room for its signal stack.
+pub const MAX_THREADS: usize = 8_000;
+
 /// A rest after a failed `accept`: a full descriptor table does not empty itself any sooner.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

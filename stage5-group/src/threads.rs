@@ -20,7 +20,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::clock::Clock;
-use crate::limits::{ACCEPT_PAUSE, MAX_STALL, READ, REPEAT};
+use crate::limits::{ACCEPT_PAUSE, MAX_STALL, MAX_THREADS, READ, REPEAT};
 use crate::message::{Decoder, Message, Refusal};
 use crate::readiness::ready;
 use crate::room::{Id, Room};
@@ -52,6 +52,9 @@ enum Event {
     Undeliverable(Id),
 }
 
+/// The way to the hub. Every reader and every courier has a clone, and that counts them.
+type Events = Arc<SyncSender<Event>>;
+
 /// Serves the group, for ever.
 ///
 /// # Errors
@@ -59,11 +62,12 @@ enum Event {
 /// The thread that accepts connections cannot be started.
 pub fn serve(listener: TcpListener, log: fn(&str)) -> io::Result<()> {
     let (events, inbox) = sync_channel(WAITING);
+    let events = Arc::new(events);
     let mut hub = Hub {
         room: Room::new(),
         tape: Tape::new(),
         members: HashMap::new(),
-        events: events.clone(),
+        events: Arc::clone(&events),
         clock: Clock::new(),
         log,
     };
@@ -73,17 +77,13 @@ pub fn serve(listener: TcpListener, log: fn(&str)) -> io::Result<()> {
 }
 
 /// Gives every connection a reader of its own.
-fn accept(listener: &TcpListener, events: &SyncSender<Event>, log: fn(&str)) {
+fn accept(listener: &TcpListener, events: &Events, log: fn(&str)) {
     let mut clock = Clock::new();
     let mut said: Option<Instant> = None;
     for id in 0.. {
         match listener.accept().and_then(prepare) {
             Ok((stream, peer)) => {
-                let reader = {
-                    let (stream, events) = (Arc::clone(&stream), events.clone());
-                    move || read(id, peer, &stream, &events)
-                };
-                if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(reader) {
+                if let Err(error) = start_reader(id, peer, &stream, events) {
                     log(&format!("cannot start a thread for {peer}: {error}"));
                     let time = stamp(&clock.now());
                     let notice = format!("[{time}] the group is full, try again later\n");
@@ -102,6 +102,24 @@ fn accept(listener: &TcpListener, events: &SyncSender<Event>, log: fn(&str)) {
     }
 }
 
+/// Starts the thread that reads one member.
+fn start_reader(
+    id: Id,
+    peer: SocketAddr,
+    stream: &Arc<TcpStream>,
+    events: &Events,
+) -> io::Result<()> {
+    let (hub, this_thread) = (1, 1);
+    if Arc::strong_count(events) - hub - this_thread >= MAX_THREADS {
+        return Err(io::Error::other("there are too many"));
+    }
+    let (stream, events) = (Arc::clone(stream), Arc::clone(events));
+    thread::Builder::new()
+        .stack_size(STACK)
+        .spawn(move || read(id, peer, &stream, &events))?;
+    Ok(())
+}
+
 /// Sets what a member's socket needs: no Nagle delay (RFC 896), which would hold a line back until
 /// the one before is acknowledged, and a limit to how long a courier waits.
 fn prepare((stream, peer): (TcpStream, SocketAddr)) -> io::Result<(Arc<TcpStream>, SocketAddr)> {
@@ -111,7 +129,7 @@ fn prepare((stream, peer): (TcpStream, SocketAddr)) -> io::Result<(Arc<TcpStream
 }
 
 /// Reads one member until its end of file, and tells the hub.
-fn read(id: Id, peer: SocketAddr, stream: &Arc<TcpStream>, events: &SyncSender<Event>) {
+fn read(id: Id, peer: SocketAddr, stream: &Arc<TcpStream>, events: &Events) {
     // A hub that is gone cannot be told anything: `send` fails, and that is the end of the program.
     let _ = events.send(Event::Joined(id, peer, Arc::clone(stream)));
     let mut decoder = Decoder::new();
@@ -134,7 +152,7 @@ fn read(id: Id, peer: SocketAddr, stream: &Arc<TcpStream>, events: &SyncSender<E
 }
 
 /// Carries loads to one member that is behind, at the pace at which it reads.
-fn carry(id: Id, mut stream: &TcpStream, loads: &Receiver<Vec<u8>>, events: &SyncSender<Event>) {
+fn carry(id: Id, mut stream: &TcpStream, loads: &Receiver<Vec<u8>>, events: &Events) {
     for load in loads {
         let event = match stream.write_all(&load) {
             Ok(()) => Event::Delivered(id),
@@ -150,7 +168,7 @@ struct Hub {
     tape: Tape,
     members: HashMap<Id, Member>,
     /// For the couriers.
-    events: SyncSender<Event>,
+    events: Events,
     clock: Clock,
     log: fn(&str),
 }
@@ -262,7 +280,7 @@ impl Member {
     ///
     /// The connection is broken, or the member is too far behind, or there is no thread for a
     /// courier.
-    fn keep_up(&mut self, id: Id, tape: &Tape, events: &SyncSender<Event>) -> io::Result<bool> {
+    fn keep_up(&mut self, id: Id, tape: &Tape, events: &Events) -> io::Result<bool> {
         loop {
             let next = tape.next(&self.place).ok_or_else(Tape::fallen_off)?;
             if self.carrying {
@@ -294,12 +312,12 @@ impl Member {
     }
 
     /// Starts a courier, if there is none: it may wait for the member, the hub may not.
-    fn hire(&mut self, id: Id, events: &SyncSender<Event>) -> io::Result<()> {
+    fn hire(&mut self, id: Id, events: &Events) -> io::Result<()> {
         if self.courier.is_some() {
             return Ok(());
         }
         let (courier, loads) = channel();
-        let (stream, events) = (Arc::clone(&self.stream), events.clone());
+        let (stream, events) = (Arc::clone(&self.stream), Arc::clone(events));
         thread::Builder::new()
             .stack_size(STACK)
             .spawn(move || carry(id, &stream, &loads, &events))?;
