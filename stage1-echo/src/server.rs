@@ -10,7 +10,7 @@ use crate::clock::Clock;
 /// The most that one `read` takes, in bytes: the tutorial's `BUFSIZ`.
 pub const BUFSIZ: usize = 1024;
 
-/// A rest after a failed `accept`: what made it fail, a full descriptor table say, lasts longer
+/// A rest after a failed `accept`: what made it fail, too many open files say, lasts longer
 /// than a loop takes to come round.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 

@@ -40,8 +40,8 @@ impl Readiness {
         }
     }
 
-    /// Whether the socket is to be tried in this pass. It is, too, if half of its nap is over: one pass for
-    /// many sockets costs less than many passes.
+    /// Whether the socket is to be tried in this pass. It is already when half of its nap is over:
+    /// one pass for many sockets costs less than many passes.
     #[must_use]
     pub fn is_due(&self, now: Instant) -> bool {
         self.due <= now + self.nap / 2
