@@ -3,6 +3,7 @@
 
 mod support;
 
+use stage5_group::limits::MAX_NOTICES;
 use stage5_group::message::Message;
 use support::{Client, Peer, Server};
 
@@ -71,6 +72,13 @@ fn exercise_1_me_does_not_help_to_write_in_anothers_name() {
         alice.line(),
         "    [2019-03-21 17:30:00]bob: \u{FFFD}[2Jhi",
         "a second line begins with four blanks and cannot command the terminal, as in what is said"
+    );
+    let mut eve = server.connect();
+    say(&mut eve, "* * alice owes eve money and", "");
+    assert_eq!(
+        eve.line().get(STAMP..),
+        Some(" alice owes eve money and joined, 2 here"),
+        "no notice of a name reads as if somebody did something"
     );
 }
 
@@ -169,23 +177,27 @@ fn exercise_3_last_gives_the_last_twenty_lines_to_the_one_who_asks() {
 
 #[test]
 #[ignore = "exercise 3 of chapter 5"]
-fn exercise_3_who_asks_for_long_lines_is_not_dropped_for_it() {
+fn exercise_3_the_answer_has_a_limit() {
     let server = server("threads");
     let mut early = join(&server, "early");
     let long = "x".repeat(8 * 1024);
-    for _ in 0..20 {
-        say(&mut early, "early", &long);
+    for number in 0..20 {
+        say(&mut early, "early", &format!("{number} {long}"));
         early.line_with("early: ");
     }
     let mut late = join(&server, "late");
     say(&mut late, "late", "/last");
-    let first = line(&mut late);
-    assert!(
-        first.starts_with("early: xxx"),
-        "at least the last line fits, and the answer begins with {first:.20?}"
-    );
-    say(&mut late, "late", "still here");
-    late.line_with("late: still here");
+    say(&mut late, "late", "that is all");
+    let mut lines = Vec::new();
+    // What is for everyone may overtake the answer.
+    while lines
+        .last()
+        .is_none_or(|line: &String| !line.starts_with("early: 19 "))
+    {
+        lines.push(line(&mut late));
+    }
+    let length: usize = lines.iter().map(|line| STAMP + line.len() + 1).sum();
+    assert!(length <= MAX_NOTICES, "the answer has {length} bytes");
 }
 
 #[test]

@@ -6,14 +6,15 @@
 mod support;
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
-use stage5_group::limits::{MAX_BEHIND, MAX_MESSAGE};
+use stage5_group::limits::{MAX_BEHIND, MAX_LISTED, MAX_MESSAGE, MAX_NAME, MAX_NOTICES};
 use stage5_group::message::{Decoder, Message, Refusal};
+use stage5_group::tape::{Place, Tape};
 use support::{Client, DEADLINE, Peer, Server};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_stage5-group");
@@ -39,7 +40,10 @@ with_both_engines! {
     joins_and_leaves_leave_nothing_behind
     a_flood_does_not_keep_another_from_speaking
     rubbish_is_for_its_sender_alone
-    questions_without_reading_end_at_the_door
+    questions_without_reading_cost_little
+    many_who_speak_at_once_push_off_nobody
+    a_log_that_nobody_reads_holds_up_nobody
+    who_is_shown_the_door_gets_what_it_has_coming
     a_crowd_with_one_name_is_told_apart
 }
 
@@ -177,6 +181,55 @@ fn who_leaves_with_a_backlog_gets_it(engine: &str) {
     assert_eq!(leaver.rest(), b"", "then the end of file");
 }
 
+fn who_is_shown_the_door_gets_what_it_has_coming(engine: &str) {
+    let server = server(engine);
+    let mut sender = join(&server, "sender");
+    let mut rude = join(&server, "rude");
+    let count = fall_behind(&mut sender);
+    rude.send("x".repeat(5 * MAX_MESSAGE));
+    sender.line_with(" rude left");
+    read_numbers(&mut rude, "sender", 0..count);
+    rude.line_with("too long");
+    assert_eq!(rude.rest(), b"", "then the end of file");
+}
+
+/// What has gone out in part is finished before anything else is told.
+#[test]
+fn no_line_is_torn_apart_by_another() {
+    fn rest(tape: &Tape, place: &mut Place) -> String {
+        let mut rest = Vec::new();
+        while let Some(next @ [_, ..]) = tape.next(place) {
+            rest.extend_from_slice(next);
+            let length = next.len();
+            tape.advance(place, length);
+        }
+        String::from_utf8(rest).expect("was text")
+    }
+    let mut tape = Tape::new();
+    let mut place = tape.join();
+    place.notify(b"notice\n");
+    tape.advance(&mut place, 3);
+    tape.push(b"line\n");
+    assert_eq!(rest(&tape, &mut place), "ice\nline\n");
+    tape.push(b"line\n");
+    tape.advance(&mut place, 2);
+    place.notify(b"notice\n");
+    assert_eq!(rest(&tape, &mut place), "ne\nnotice\n");
+}
+
+/// Who asks without reading is not answered for ever.
+#[test]
+fn notices_that_wait_have_a_limit() {
+    let tape = Tape::new();
+    let mut place = tape.join();
+    let notice = [b'x'; 1000];
+    for _ in 0..1000 {
+        place.notify(&notice);
+    }
+    let waiting = tape.next(&place).expect("is not behind").len();
+    assert!((MAX_NOTICES..MAX_NOTICES + notice.len()).contains(&waiting));
+}
+
 fn who_never_finishes_a_message_holds_up_nobody(engine: &str) {
     let server = server(engine);
     let mut dribblers: Vec<Peer> = (0..300).map(|_| server.connect()).collect();
@@ -292,13 +345,10 @@ fn rubbish_is_for_its_sender_alone(engine: &str) {
         b"}}}]]]\n\n\n\"\n\\\n".to_vec(),
     ];
     for bytes in rubbish {
-        let peer = server.connect();
-        // The door may close while there is still something to say.
-        let _ = peer.socket().write_all(&bytes);
-        let _ = peer.socket().shutdown(Shutdown::Write);
-        let mut answer = Vec::new();
-        let end = peer.socket().read_to_end(&mut answer);
-        assert!(end.is_ok() || end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+        let mut peer = server.connect();
+        peer.send(&bytes);
+        peer.shut_down_write();
+        peer.rest();
     }
     witness.send(message("witness", "0"));
     assert!(
@@ -308,20 +358,62 @@ fn rubbish_is_for_its_sender_alone(engine: &str) {
     assert_memory_under(&server, 64);
 }
 
-fn questions_without_reading_end_at_the_door(engine: &str) {
+fn questions_without_reading_cost_little(engine: &str) {
+    let server = server(engine);
+    let long = "😀".repeat(MAX_NAME);
+    let _crowd: Vec<Peer> = (0..MAX_LISTED).map(|_| join(&server, &long)).collect();
+    let mut witness = join(&server, "witness");
+    let mut asker = join(&server, "asker");
+    // Each question has 34 bytes, and its answer 13,000.
+    for round in 0..20 {
+        asker.send("x\n".repeat(2_000) + &message("asker", "/who").repeat(500));
+        witness.send(message("witness", &format!("{round}")));
+        read_numbers(&mut witness, "witness", round..round + 1);
+    }
+    assert_memory_under(&server, 64);
+}
+
+/// Each has said a message of 64 KiB but for its end, and then ends it: 12 MB in one moment, for a
+/// control character becomes three bytes.
+fn many_who_speak_at_once_push_off_nobody(engine: &str) {
+    const SPEAKERS: usize = 60;
     let server = server(engine);
     let mut witness = join(&server, "witness");
-    let mut asker = TcpStream::connect(server.address).expect("the server accepts");
-    let stop = asker.try_clone().expect("can be shared");
-    let burst = "x\n".repeat(10_000) + &message("asker", "/who").repeat(1000);
-    let questions = thread::spawn(move || while asker.write_all(burst.as_bytes()).is_ok() {});
-    server.wait_for_log("does not read");
-    // A closed window keeps the asker waiting; its kernel would give up after a minute.
-    let _ = stop.shutdown(Shutdown::Both);
-    questions.join().expect("ends");
-    witness.send(message("witness", "0"));
-    read_numbers(&mut witness, "witness", 0..1);
-    assert_memory_under(&server, 64);
+    let mut speakers: Vec<Peer> = (0..SPEAKERS).map(|_| server.connect()).collect();
+    let (end, long) = ("\"}", message("speaker", &"\x7F".repeat(65_000)));
+    let beginning = long.trim_end().strip_suffix(end).expect("is its end");
+    let mut readers = Vec::new();
+    for speaker in &mut speakers {
+        speaker.send(beginning);
+        let mut reading = speaker.socket().try_clone().expect("can be shared");
+        readers.push(thread::spawn(move || {
+            io::copy(&mut reading, &mut io::sink())
+        }));
+    }
+    for speaker in &mut speakers {
+        speaker.send(end);
+    }
+    for _ in 0..SPEAKERS {
+        witness.line_with("�");
+    }
+    drop(server);
+    for reader in readers {
+        let _ = reader.join().expect("ends with the server");
+    }
+}
+
+/// A pager, or a terminal stopped with `Ctrl-S`, does not read the log.
+fn a_log_that_nobody_reads_holds_up_nobody(engine: &str) {
+    let mut command = Command::new(BINARY);
+    command.args(["server", "127.0.0.1:0", "--engine", engine]);
+    let server = Server::spawn_unread(command);
+    let mut witness = join(&server, "witness");
+    // Each connection is a line of 45 bytes; a pipe holds 64 KiB.
+    for round in 0..2_000 {
+        server.connect();
+        witness.send(message("witness", &format!("{round}")));
+        read_numbers(&mut witness, "witness", round..round + 1);
+    }
 }
 
 fn a_crowd_with_one_name_is_told_apart(engine: &str) {

@@ -81,7 +81,7 @@ pub fn chat(stream: TcpStream, name: &str, plain: bool) -> io::Result<()> {
             }
             ("/who", "") => say(text),
             (word, _) if word.starts_with('/') => {
-                local.insert(format!("no such command: {word} (see /help)\n").as_bytes());
+                local.insert(format!("no such command: {line} (see /help)\n").as_bytes());
             }
             _ => say(text),
         }

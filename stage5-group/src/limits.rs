@@ -28,8 +28,12 @@ pub const READ: usize = 8 * 1024;
 /// members that are behind share these bytes.
 pub const MAX_BEHIND: usize = 6 * 1024 * 1024;
 
-/// How many bytes of notices wait for a member that does not read, before it is dropped.
+/// How many bytes of notices may wait for one member: who asks without reading is not answered.
 pub const MAX_NOTICES: usize = 64 * 1024;
+
+/// How much may be said in one round, in bytes, before all are written to: a good deal less than
+/// [`MAX_BEHIND`], so that many who speak at once do not push off somebody who does read.
+pub const ROUND: usize = 1024 * 1024;
 
 /// How long a member that has something to read may take nothing of it.
 pub const MAX_STALL: Duration = Duration::from_secs(60);

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
+use std::sync::LazyLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::{env, thread};
 
 use stage5_group::server::{self, Engine};
@@ -122,10 +124,25 @@ fn connect(address: &str) -> Result<TcpStream, String> {
 }
 
 fn serve(options: &Options) -> Result<(), String> {
-    // Not `println!`, which panics when nobody reads standard output any more.
-    let log = |line: &str| drop(writeln!(io::stdout(), "{line}"));
     let listener = listen(&options.address)?;
     server::serve(listener, options.engine, log).map_err(|error| error.to_string())
+}
+
+/// Prints a line of the server's log, on a thread of its own: a pager, or a terminal that `Ctrl-S`
+/// has stopped, holds up whoever writes to it, and that must not be the group. What is more than
+/// such a reader ever looks at is left out.
+fn log(line: &str) {
+    static LOG: LazyLock<SyncSender<String>> = LazyLock::new(|| {
+        let (log, lines) = sync_channel::<String>(10_000);
+        thread::spawn(move || {
+            for line in lines {
+                // Not `println!`, which panics when nobody reads standard output any more.
+                let _ = writeln!(io::stdout(), "{line}");
+            }
+        });
+        log
+    });
+    let _ = LOG.try_send(line.to_owned());
 }
 
 fn talk(stream: TcpStream, options: &Options) -> Result<(), String> {

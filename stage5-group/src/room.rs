@@ -16,7 +16,11 @@ pub type Id = u64;
 /// The room.
 #[derive(Debug, Default)]
 pub struct Room {
+    /// Those with a name.
     members: BTreeMap<Id, Member>,
+    /// Those without: nobody knows a connection before it has sent a message, for that is where its
+    /// name is. It gets what is said from its beginning on.
+    nameless: HashSet<Id>,
     /// The names that are shown now.
     shown: HashSet<String>,
     /// The time that new lines bear.
@@ -33,13 +37,12 @@ pub struct Output {
     pub one: Vec<(Id, Vec<u8>)>,
 }
 
-/// One connection. It gets what is said from its beginning on, but nobody knows it before it has
-/// sent a message, for that is where its name is.
+/// One who has said who it is.
 #[derive(Debug, Default)]
 struct Member {
     /// The name that it asked for, presentable.
     asked: String,
-    /// The name that it got: empty before its first message, unique after.
+    /// The name that it got, which nobody else has.
     shown: String,
 }
 
@@ -62,7 +65,7 @@ impl Room {
 
     /// Somebody connects.
     pub fn join(&mut self, id: Id) {
-        self.members.insert(id, Member::default());
+        self.nameless.insert(id);
     }
 
     /// Something comes from a member: a message, a hello, a question, or rubbish.
@@ -72,26 +75,28 @@ impl Room {
             Err(refusal) => return self.tell(id, &refusal.to_string()),
         };
         self.know(id, &message.name);
-        match message.text.trim() {
+        match message.text.trim_end() {
             "" => {} // a hello: the name was all there is to it
             "/who" => self.tell(id, &self.list()),
-            _ => self.broadcast(id, message.text.trim_end()),
+            text => self.broadcast(id, text),
         }
     }
 
     /// Somebody has nothing more to say, or is gone.
     pub fn leave(&mut self, id: Id) {
-        let Some(Member { shown, .. }) = self.members.remove(&id) else {
-            return;
-        };
-        if self.shown.remove(&shown) {
-            self.announce(&format!("{shown} left, {} here", self.shown.len()));
+        self.nameless.remove(&id);
+        if let Some(Member { shown, .. }) = self.members.remove(&id) {
+            self.shown.remove(&shown);
+            self.announce(&format!("{shown} left, {} here", self.members.len()));
         }
     }
 
     /// Learns a member's name, from its first message, or from one with another name than before.
     fn know(&mut self, id: Id, asked: &str) {
         let name = presentable(asked);
+        if self.nameless.remove(&id) {
+            self.members.insert(id, Member::default());
+        }
         let member = self.members.get_mut(&id);
         let Some(member) = member.filter(|member| member.asked != name) else {
             return;
@@ -103,7 +108,7 @@ impl Room {
         member.asked = name;
         member.shown.clone_from(&now);
         if before.is_empty() {
-            self.announce(&format!("{now} joined, {} here", self.shown.len()));
+            self.announce(&format!("{now} joined, {} here", self.members.len()));
         } else if before != now {
             self.announce(&format!("{before} is now {now}"));
         }
@@ -128,7 +133,7 @@ impl Room {
 
     /// A notice for everyone, while the room is small enough to be interested.
     fn announce(&mut self, text: &str) {
-        if self.members.len() <= MAX_ANNOUNCED {
+        if self.members.len() + self.nameless.len() <= MAX_ANNOUNCED {
             let notice = self.notice(text);
             self.output.everyone.extend_from_slice(notice.as_bytes());
         }
@@ -147,16 +152,13 @@ impl Room {
 
     /// Who is here: `3 here: 业冰蝶, 同静槐, 同静槐#2`.
     fn list(&self) -> String {
-        let named = self.members.values().map(|member| member.shown.as_str());
-        let names: Vec<&str> = named
-            .filter(|name| !name.is_empty())
-            .take(MAX_LISTED)
-            .collect();
-        let mut list = format!("{} here: {}", self.shown.len(), names.join(", "));
-        if self.shown.len() > names.len() {
+        let names = self.members.values().map(|member| member.shown.as_str());
+        let names: Vec<&str> = names.take(MAX_LISTED).collect();
+        let mut list = format!("{} here: {}", self.members.len(), names.join(", "));
+        if self.members.len() > names.len() {
             list += ", …";
         }
-        match self.members.len() - self.shown.len() {
+        match self.nameless.len() {
             0 => list,
             nameless => format!("{list}; {nameless} without a name"),
         }
@@ -164,14 +166,28 @@ impl Room {
 }
 
 /// The name, with a number if somebody else has it: `业冰蝶#2`.
+///
+/// The number is the next after one that is in use. It is found by doubling and then halving, in
+/// a dozen tries among thousands of the same name, so that changing names is no way to keep the
+/// room busy.
 fn free_name(name: &str, taken: &HashSet<String>) -> String {
-    let mut free = name.to_owned();
-    let mut number = 2;
-    while taken.contains(&free) {
-        free = format!("{name}#{number}");
-        number += 1;
+    let numbered = |number| match number {
+        1 => name.to_owned(),
+        _ => format!("{name}#{number}"),
+    };
+    let (mut used, mut free) = (0, 1);
+    while taken.contains(&numbered(free)) {
+        (used, free) = (free, free * 2);
     }
-    free
+    while used + 1 < free {
+        let middle = usize::midpoint(used, free);
+        if taken.contains(&numbered(middle)) {
+            used = middle;
+        } else {
+            free = middle;
+        }
+    }
+    numbered(free)
 }
 
 /// A name as it may be shown: on one line, visible, not too long, and without what only the server
@@ -181,7 +197,7 @@ fn presentable(asked: &str) -> String {
         .chars()
         .filter(|&c| !is_invisible(c))
         .map(|c| match harmless(c) {
-            ':' | '：' => '_',
+            ':' | '：' | '︓' | '﹕' | '∶' | '꞉' => '_',
             c if c.is_whitespace() => ' ',
             c => c,
         });
@@ -191,8 +207,8 @@ fn presentable(asked: &str) -> String {
     let mut name = name.as_str();
     loop {
         name = name.trim_end();
-        match name.rsplit_once(['#', '＃']) {
-            Some((base, number)) if number.chars().all(char::is_numeric) => name = base,
+        match name.rsplit_once(['#', '＃', '﹟']) {
+            Some((base, number)) if number.chars().all(is_numbering) => name = base,
             _ => break,
         }
     }
@@ -203,10 +219,17 @@ fn presentable(asked: &str) -> String {
     }
 }
 
+/// Whether this may stand in a number, or on one of its digits.
+fn is_numbering(c: char) -> bool {
+    c.is_numeric() || width(c) == 0
+}
+
 /// Whether two names could differ in this character and look alike: the format characters and
 /// fillers of Unicode that leave no mark.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{AD}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
         | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2065}' | '\u{206A}'..='\u{206F}'
-        | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
+        | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
+        | '\u{13430}'..='\u{1345F}' | '\u{16FE4}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D159}' | '\u{1D173}'..='\u{1D17A}'
+        | '\u{E0000}'..='\u{E0FFF}')
 }

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::mem;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Instant;
 
 use crate::clock::Clock;
-use crate::limits::{BACKLOG, MAX_STALL, READ};
+use crate::limits::{BACKLOG, MAX_STALL, READ, ROUND};
 use crate::message::Decoder;
 use crate::readiness::{Readiness, ready, rest};
 use crate::room::{Id, Room};
@@ -31,6 +32,7 @@ pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
         room: Room::new(),
         tape: Tape::new(),
         members: BTreeMap::new(),
+        next: 0,
         log,
     };
     loop {
@@ -81,6 +83,8 @@ struct Group {
     room: Room,
     tape: Tape,
     members: BTreeMap<Id, Member>,
+    /// Whose turn to be read it is first.
+    next: Id,
     log: fn(&str),
 }
 
@@ -94,8 +98,10 @@ struct Member {
     writing: Readiness,
     /// When it last had everything, or took something.
     moved: Instant,
-    /// Whether it has said its last and waits only for what it still has coming.
-    leaving: bool,
+    /// Whether nothing more can come from it.
+    gone: bool,
+    /// Whether it has been told that nothing more comes for it.
+    closed: bool,
 }
 
 impl Group {
@@ -110,45 +116,56 @@ impl Group {
             reading: Readiness::new(now),
             writing: Readiness::new(now),
             moved: now,
-            leaving: false,
+            gone: false,
+            closed: false,
         };
         self.members.insert(id, member);
     }
 
-    /// Reads once from every member that is due, and lets the room hear it.
+    /// Reads once from every member that is due, and lets the room hear it, until enough has been
+    /// said for one round. Whoever has not been read then comes first in the next pass.
     fn read(&mut self, now: Instant) {
         let mut chunk = [0; READ];
-        let mut left = Vec::new();
-        for (&id, member) in &mut self.members {
-            if member.leaving || !member.reading.is_due(now) {
+        let in_turn = self.members.range(self.next..);
+        let in_turn = in_turn.chain(self.members.range(..self.next));
+        let due = in_turn.filter(|(_, member)| !member.gone && member.reading.is_due(now));
+        let due: Vec<Id> = due.map(|(&id, _)| id).collect();
+        let enough = self.tape.end() + ROUND as u64;
+        for id in due {
+            if self.tape.end() > enough {
+                self.next = id;
+                break;
+            }
+            let Some(member) = self.members.get_mut(&id) else {
                 continue;
-            }
-            let mut talks = false;
-            match ready(member.stream.read(&mut chunk)) {
-                Ok(None) => {}
-                Ok(Some(length @ 1..)) => {
-                    let messages = member.decoder.push(&chunk[..length]);
-                    // Who sends a byte now and then is not to keep the loop awake.
-                    talks = !messages.is_empty() || length == READ;
-                    for message in messages {
-                        self.room.hear(id, message);
-                    }
-                    member.leaving = member.decoder.is_closed();
-                }
-                Ok(Some(0)) | Err(_) => member.leaving = true,
-            }
+            };
+            let was_leaving = member.is_leaving();
+            let read = ready(member.stream.read(&mut chunk));
+            let messages = match read {
+                Ok(Some(length)) => member.decoder.push(&chunk[..length]),
+                _ => Vec::new(),
+            };
+            // Who sends a byte now and then is not to keep the loop awake.
+            let talks = !messages.is_empty() || matches!(read, Ok(Some(READ)));
             member.reading.tried(talks, now);
-            if member.leaving {
-                left.push(id);
+            member.gone = matches!(read, Ok(Some(0)) | Err(_));
+            let leaves = member.is_leaving() && !was_leaving;
+            for message in messages {
+                self.room.hear(id, message);
+                self.publish();
+            }
+            if leaves {
+                self.leave(id);
             }
         }
-        self.publish();
-        for id in left {
-            if let Some(member) = self.members.get_mut(&id) {
-                self.tape.leave(&mut member.place);
-            }
-            self.room.leave(id);
+    }
+
+    /// Takes a member out of the room; it still gets what has been said so far.
+    fn leave(&mut self, id: Id) {
+        if let Some(member) = self.members.get_mut(&id) {
+            self.tape.leave(&mut member.place);
         }
+        self.room.leave(id);
         self.publish();
     }
 
@@ -175,12 +192,18 @@ impl Group {
                     false
                 }
             });
+        self.publish();
         self.tape
             .trim(self.members.values().map(|member| &member.place));
     }
 }
 
 impl Member {
+    /// Whether it has said its last, or been shown the door, and only gets what it has coming.
+    fn is_leaving(&self) -> bool {
+        self.gone || self.decoder.is_closed()
+    }
+
     /// Writes what the socket takes. Returns whether this was the last that it had coming.
     ///
     /// # Errors
@@ -189,9 +212,17 @@ impl Member {
     fn keep_up(&mut self, tape: &Tape, now: Instant) -> io::Result<bool> {
         loop {
             let next = tape.next(&self.place).ok_or_else(Tape::fallen_off)?;
+            if next.is_empty() && self.is_leaving() {
+                // To close a connection with bytes unread is to reset it (RFC 1122 §4.2.2.13), and a
+                // reset takes back what the member has not read yet. So it is to close first.
+                if !mem::replace(&mut self.closed, true) {
+                    let _ = self.stream.shutdown(Shutdown::Write);
+                }
+                return Ok(self.gone || now.duration_since(self.moved) > MAX_STALL);
+            }
             if next.is_empty() {
                 self.moved = now;
-                return Ok(self.leaving);
+                return Ok(false);
             }
             if !self.writing.is_due(now) {
                 return Ok(false);
@@ -214,7 +245,7 @@ impl Member {
     /// When it is to be tried at the latest.
     fn due(&self, tape: &Tape) -> Instant {
         let caught_up = tape.next(&self.place).is_some_and(<[u8]>::is_empty);
-        match (self.leaving, caught_up) {
+        match (self.gone, caught_up) {
             (false, true) => self.reading.due(),
             (false, false) => self.reading.due().min(self.writing.due()),
             (true, _) => self.writing.due(),

@@ -27,6 +27,8 @@ pub struct Place {
     until: u64,
     /// What it alone is told, as soon as it has caught up.
     notices: Vec<u8>,
+    /// Whether a part of these has gone out: then the rest must follow before anything else.
+    telling: bool,
 }
 
 impl Tape {
@@ -37,7 +39,8 @@ impl Tape {
     }
 
     /// How many bytes there have been.
-    fn end(&self) -> u64 {
+    #[must_use]
+    pub fn end(&self) -> u64 {
         self.start + self.bytes.len() as u64
     }
 
@@ -48,6 +51,7 @@ impl Tape {
             at: self.end(),
             until: u64::MAX,
             notices: Vec::new(),
+            telling: false,
         }
     }
 
@@ -65,15 +69,12 @@ impl Tape {
     /// off.
     #[must_use]
     pub fn next<'a>(&'a self, place: &'a Place) -> Option<&'a [u8]> {
-        if place.notices.len() > MAX_NOTICES {
-            return None;
-        }
         let from = usize::try_from(place.at.checked_sub(self.start)?).ok()?;
         let rest = &self.bytes[from..];
         let length = usize::try_from(place.until - place.at).unwrap_or(usize::MAX);
         match &rest[..rest.len().min(length)] {
-            [] => Some(&place.notices),
-            rest => Some(rest),
+            rest if !rest.is_empty() && !place.telling => Some(rest),
+            _ => Some(&place.notices),
         }
     }
 
@@ -85,10 +86,11 @@ impl Tape {
 
     /// Notes that a member has been given the first `length` bytes of [`next`](Self::next).
     pub fn advance(&self, place: &mut Place, length: usize) {
-        if place.at < self.end().min(place.until) {
+        if place.at < self.end().min(place.until) && !place.telling {
             place.at += length as u64;
         } else {
             place.notices.drain(..length);
+            place.telling = !place.notices.is_empty();
         }
     }
 
@@ -109,8 +111,11 @@ impl Tape {
 }
 
 impl Place {
-    /// Adds what this member alone is told, once it has caught up.
+    /// Adds a line that this member alone is told, once it has caught up, unless it has not read
+    /// the last [`MAX_NOTICES`] bytes of such.
     pub fn notify(&mut self, notice: &[u8]) {
-        self.notices.extend_from_slice(notice);
+        if self.notices.len() < MAX_NOTICES {
+            self.notices.extend_from_slice(notice);
+        }
     }
 }

@@ -7,9 +7,9 @@
 //!                       └────── Event ────┘
 //! ```
 //!
-//! Nothing is shared, so nothing is locked; nobody polls, so an idle group costs nothing. The hub
-//! takes all that is waiting and then writes to each member once: what a line costs is mostly the
-//! system call, and a hundred lines in one call cost little more than one.
+//! Nothing but the sockets is shared, so nothing is locked; nobody polls, so an idle group costs
+//! nothing. The hub takes all that is waiting and then writes to each member once: what a line costs
+//! is mostly the system call, and a hundred lines in one call cost little more than one.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -17,10 +17,10 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::limits::{ACCEPT_PAUSE, MAX_STALL, MAX_THREADS, READ, REPEAT};
+use crate::limits::{ACCEPT_PAUSE, MAX_STALL, MAX_THREADS, READ, REPEAT, ROUND};
 use crate::message::{Decoder, Message, Refusal};
 use crate::readiness::ready;
 use crate::room::{Id, Room};
@@ -33,6 +33,9 @@ const WAITING: usize = 64;
 
 /// How much a courier carries at a time, in bytes: a copy, so it is kept small.
 const LOAD: usize = 16 * 1024;
+
+/// How long a courier waits in one call.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The stack of a reader or a courier, in bytes. Only what is used of it costs memory.
 const STACK: usize = 128 * 1024;
@@ -121,10 +124,10 @@ fn start_reader(
 }
 
 /// Sets what a member's socket needs: no Nagle delay (RFC 896), which would hold a line back until
-/// the one before is acknowledged, and a limit to how long a courier waits.
+/// the one before is acknowledged, and a limit to how long a courier waits in one call.
 fn prepare((stream, peer): (TcpStream, SocketAddr)) -> io::Result<(Arc<TcpStream>, SocketAddr)> {
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(MAX_STALL))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     Ok((Arc::new(stream), peer))
 }
 
@@ -149,14 +152,38 @@ fn read(id: Id, peer: SocketAddr, stream: &Arc<TcpStream>, events: &Events) {
         }
     }
     let _ = events.send(Event::Left(id));
+    if decoder.is_closed() {
+        discard(stream);
+    }
+}
+
+/// Throws away what still comes from one who has been shown the door, until it has seen that. To
+/// close a connection with bytes unread is to reset it (RFC 1122 §4.2.2.13), and a reset takes
+/// back what the member has not read yet, such as why it has to go.
+fn discard(mut stream: &TcpStream) {
+    let _ = stream.set_read_timeout(Some(MAX_STALL));
+    let (mut chunk, begin) = ([0; READ], Instant::now());
+    while begin.elapsed() < MAX_STALL
+        && matches!(ready(stream.read(&mut chunk)), Ok(None | Some(1..)))
+    {}
 }
 
 /// Carries loads to one member that is behind, at the pace at which it reads.
 fn carry(id: Id, mut stream: &TcpStream, loads: &Receiver<Vec<u8>>, events: &Events) {
     for load in loads {
-        let event = match stream.write_all(&load) {
-            Ok(()) => Event::Delivered(id),
-            Err(_) => Event::Undeliverable(id),
+        let (mut rest, mut moved) = (&load[..], Instant::now());
+        // A write that waits in vain returns after `PATIENCE`. The next may take something although
+        // none woke this one: the kernel does that only when much of a full socket is free again.
+        while !rest.is_empty() && moved.elapsed() < MAX_STALL {
+            match ready(stream.write(rest)) {
+                Ok(Some(length @ 1..)) => (rest, moved) = (&rest[length..], Instant::now()),
+                Ok(None) => {}
+                Ok(Some(0)) | Err(_) => break,
+            }
+        }
+        let event = match rest {
+            [] => Event::Delivered(id),
+            _ => Event::Undeliverable(id),
         };
         let _ = events.send(event);
     }
@@ -190,9 +217,13 @@ impl Hub {
     fn run(&mut self, inbox: &Receiver<Event>) {
         while let Ok(event) = inbox.recv() {
             self.room.set_time(stamp(&self.clock.now()));
+            let enough = self.tape.end() + ROUND as u64;
             self.handle(event);
             for event in inbox.try_iter().take(WAITING) {
                 self.handle(event);
+                if self.tape.end() > enough {
+                    break;
+                }
             }
             self.deliver();
         }
@@ -202,7 +233,6 @@ impl Hub {
         match event {
             Event::Joined(id, peer, stream) => {
                 (self.log)(&format!("...connecting from: {peer}"));
-                self.publish();
                 let place = self.tape.join();
                 let member = Member {
                     stream,
@@ -218,15 +248,16 @@ impl Hub {
             Event::Said(id, messages) => {
                 for message in messages {
                     self.room.hear(id, message);
+                    self.publish();
                 }
             }
             Event::Left(id) => {
-                self.publish();
                 if let Some(member) = self.members.get_mut(&id) {
                     self.tape.leave(&mut member.place);
                     member.leaving = true;
                 }
                 self.room.leave(id);
+                self.publish();
             }
             Event::Delivered(id) => {
                 if let Some(member) = self.members.get_mut(&id) {
@@ -255,10 +286,14 @@ impl Hub {
 
     /// Writes to everyone who keeps up, and parts with who is done, gone, or too far behind.
     fn deliver(&mut self) {
-        self.publish();
         self.members.retain(|&id, member| {
             match member.keep_up(id, &self.tape, &self.events) {
-                Ok(end) => !end,
+                Ok(end) => {
+                    if end {
+                        let _ = member.stream.shutdown(Shutdown::Write);
+                    }
+                    !end
+                }
                 Err(error) => {
                     (self.log)(&format!("lost {}: {error}", member.peer));
                     // Its reader, which still blocks in `read`, meets the end of file.

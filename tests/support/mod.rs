@@ -5,10 +5,10 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{fs, mem, thread};
 
 /// How long a test waits for what should come at once. Only a failing test waits as long.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -35,10 +35,19 @@ impl Server {
     }
 
     /// The same, with a standard output that is closed after so many lines, as `| head -1` does.
-    pub fn spawn_read(mut command: Command, count: usize) -> Self {
+    pub fn spawn_read(command: Command, count: usize) -> Self {
+        Self::spawn_then(command, count, drop)
+    }
+
+    /// The same, with a standard output that is read no further than its first line, and stays open.
+    pub fn spawn_unread(command: Command) -> Self {
+        Self::spawn_then(command, 1, mem::forget)
+    }
+
+    fn spawn_then(mut command: Command, count: usize, then: fn(BufReader<ChildStdout>)) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("starts");
-        let log = lines(child.stdout.take().expect("is piped"), count);
+        let log = lines(child.stdout.take().expect("is piped"), count, then);
         let first = log
             .recv_timeout(DEADLINE)
             .expect("the server says that it listens");
@@ -217,8 +226,8 @@ impl Client {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("starts");
-        let output = lines(child.stdout.take().expect("is piped"), usize::MAX);
-        let errors = lines(child.stderr.take().expect("is piped"), usize::MAX);
+        let output = lines(child.stdout.take().expect("is piped"), usize::MAX, drop);
+        let errors = lines(child.stderr.take().expect("is piped"), usize::MAX, drop);
         Self {
             stdin: child.stdin.take(),
             child,
@@ -293,14 +302,20 @@ pub fn run(binary: &str, arguments: &[&str], input: &str) -> (i32, String, Strin
     (status, output.join("\n"), errors.join("\n"))
 }
 
-/// The first lines that come out of this, as they come; then it is closed.
-fn lines(source: impl Read + Send + 'static, count: usize) -> Receiver<String> {
+/// The first lines that come out of this, as they come, and what becomes of it then.
+fn lines<R: Read + Send + 'static>(
+    source: R,
+    count: usize,
+    then: fn(BufReader<R>),
+) -> Receiver<String> {
     let (sender, lines) = channel();
     thread::spawn(move || {
-        for line in BufReader::new(source).split(b'\n').take(count) {
+        let mut source = BufReader::new(source);
+        for line in source.by_ref().split(b'\n').take(count) {
             let Ok(line) = line else { return };
             let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
         }
+        then(source);
     });
     lines
 }
