@@ -217,6 +217,21 @@ fn no_line_is_torn_apart_by_another() {
     assert_eq!(rest(&tape, &mut place), "ne\nnotice\n");
 }
 
+/// Who has left and has got its last line waits for its client, and is not behind.
+#[test]
+fn who_has_everything_is_never_behind() {
+    let mut tape = Tape::new();
+    let mut place = tape.join();
+    tape.push(b"line\n");
+    tape.leave(&mut place);
+    tape.advance(&mut place, 5);
+    let other = tape.join();
+    tape.push(&vec![b'x'; 2 * MAX_BEHIND]);
+    tape.trim([&place, &other].into_iter());
+    assert_eq!(tape.next(&place), Some(&b""[..]));
+    assert_eq!(tape.next(&other), None);
+}
+
 /// Who asks without reading is not answered for ever.
 #[test]
 fn notices_that_wait_have_a_limit() {

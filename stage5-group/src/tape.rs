@@ -69,6 +69,9 @@ impl Tape {
     /// off.
     #[must_use]
     pub fn next<'a>(&'a self, place: &'a Place) -> Option<&'a [u8]> {
+        if place.has_all() {
+            return Some(&place.notices);
+        }
         let from = usize::try_from(place.at.checked_sub(self.start)?).ok()?;
         let rest = &self.bytes[from..];
         let length = usize::try_from(place.until - place.at).unwrap_or(usize::MAX);
@@ -91,13 +94,17 @@ impl Tape {
         } else {
             place.notices.drain(..length);
             place.telling = !place.notices.is_empty();
+            if !place.telling {
+                place.notices = Vec::new(); // a member that has everything costs no buffer
+            }
         }
     }
 
     /// Forgets what every member has got, and what the hindmost are too far behind for.
     pub fn trim<'a>(&mut self, places: impl Iterator<Item = &'a Place>) {
         let end = self.end();
-        let hindmost = places.map(|place| place.at.min(end)).min().unwrap_or(end);
+        let waiting = places.filter(|place| !place.has_all());
+        let hindmost = waiting.map(|place| place.at).min().unwrap_or(end);
         let keep = hindmost
             .max(end.saturating_sub(MAX_BEHIND as u64))
             .max(self.start);
@@ -111,6 +118,11 @@ impl Tape {
 }
 
 impl Place {
+    /// Whether there will never be anything more on the tape for it.
+    fn has_all(&self) -> bool {
+        self.at == self.until
+    }
+
     /// Adds a line that this member alone is told, once it has caught up, unless it has not read
     /// the last [`MAX_NOTICES`] bytes of such.
     pub fn notify(&mut self, notice: &[u8]) {

@@ -153,19 +153,22 @@ fn read(id: Id, peer: SocketAddr, stream: &Arc<TcpStream>, events: &Events) {
     }
     let _ = events.send(Event::Left(id));
     if decoder.is_closed() {
-        discard(stream);
+        discard(stream, &mut chunk);
     }
 }
 
 /// Throws away what still comes from one who has been shown the door, until it has seen that. To
 /// close a connection with bytes unread is to reset it (RFC 1122 §4.2.2.13), and a reset takes
 /// back what the member has not read yet, such as why it has to go.
-fn discard(mut stream: &TcpStream) {
+fn discard(mut stream: &TcpStream, chunk: &mut [u8]) {
     let _ = stream.set_read_timeout(Some(MAX_STALL));
-    let (mut chunk, begin) = ([0; READ], Instant::now());
-    while begin.elapsed() < MAX_STALL
-        && matches!(ready(stream.read(&mut chunk)), Ok(None | Some(1..)))
-    {}
+    let begin = Instant::now();
+    loop {
+        match ready(stream.read(chunk)) {
+            Ok(None | Some(1..)) if begin.elapsed() < MAX_STALL => {}
+            _ => return,
+        }
+    }
 }
 
 /// Carries loads to one member that is behind, at the pace at which it reads.
