@@ -39,7 +39,7 @@ impl Desk {
         let mut desk = Self::new();
         desk.press(bytes);
         desk.press(b"\r");
-        desk.face.sent.unwrap_or_default()
+        desk.face.sent.pop_front().unwrap_or_default()
     }
 
     /// The five rows of the output.

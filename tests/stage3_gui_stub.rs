@@ -110,7 +110,7 @@ fn five_megabytes_pasted_fill_the_input_and_no_more() {
     assert!(start.elapsed() < DEADLINE);
     assert!(screen(&face).contains("the input is full"));
     face.press(Key::Enter);
-    let sent = face.sent.expect("it is sent");
+    let sent = face.sent.pop_front().expect("it is sent");
     assert!(sent.starts_with("一行文字 and a line\n一行"));
     assert!(
         (16_000..=16 * 1024 + 1).contains(&sent.len()),
@@ -154,9 +154,9 @@ fn enter_sends_what_is_typed_with_a_newline() {
     let mut face = face(80, 24);
     type_in(&mut face, "你好 world");
     face.press(Key::Enter);
-    assert_eq!(face.sent.take().as_deref(), Some("你好 world\n"));
+    assert_eq!(face.sent.pop_front().as_deref(), Some("你好 world\n"));
     face.press(Key::Enter);
-    assert_eq!(face.sent, None, "nothing is typed, nothing is sent");
+    assert!(face.sent.is_empty(), "nothing is typed, nothing is sent");
 }
 
 #[test]
@@ -167,26 +167,46 @@ fn a_click_on_the_button_sends_and_one_beside_it_does_not() {
         (80, 24, true),
         (69, 24, false),
         (75, 23, false),
+        (usize::MAX, 24, true),
     ] {
         let mut face = face(80, 24);
         type_in(&mut face, "hello");
         face.press(Key::Click(column, row));
-        assert_eq!(face.sent.is_some(), sent, "{column} {row}");
+        assert_eq!(!face.sent.is_empty(), sent, "{column} {row}");
     }
 }
 
 #[test]
-fn a_text_waits_in_the_input_until_the_one_before_is_taken() {
+fn what_is_sent_waits_for_the_command_in_order_and_not_without_limit() {
     let mut face = face(80, 24);
-    type_in(&mut face, "one");
+    for number in 0..1000 {
+        type_in(&mut face, &format!("{number}"));
+        face.press(Key::Enter);
+        if screen(&face).contains("still sending") {
+            break;
+        }
+    }
+    let waiting = face.sent.len();
+    assert!(waiting < 1000);
+    for number in 0..waiting {
+        assert_eq!(face.sent.pop_front(), Some(format!("{number}\n")));
+    }
     face.press(Key::Enter);
-    type_in(&mut face, "two");
+    assert_eq!(
+        face.sent,
+        [format!("{waiting}\n")],
+        "it stayed in the input"
+    );
+}
+
+#[test]
+fn nothing_is_sent_once_the_window_closes() {
+    let mut face = face(80, 24);
+    face.press(Key::CtrlC);
+    type_in(&mut face, "too late");
     face.press(Key::Enter);
-    assert!(screen(&face).contains("\ntwo\n"));
-    assert!(screen(&face).contains("still sending"));
-    assert_eq!(face.sent.take().as_deref(), Some("one\n"));
-    face.press(Key::Enter);
-    assert_eq!(face.sent.as_deref(), Some("two\n"));
+    assert!(face.sent.is_empty());
+    assert!(screen(&face).contains("\ntoo late\n"), "nor is it lost");
 }
 
 #[test]
@@ -201,7 +221,7 @@ fn backspace_takes_a_whole_character_and_ctrl_u_all() {
     type_in(&mut face, "a\nb");
     face.press(Key::CtrlU);
     face.press(Key::Enter);
-    assert_eq!(face.sent, None);
+    assert!(face.sent.is_empty());
 }
 
 #[test]
@@ -447,13 +467,16 @@ fn a_screen_that_grows_past_what_was_read_follows_the_end_again() {
 #[test]
 fn a_line_without_end_is_cut() {
     let mut face = face(40, 10);
-    face.insert(&"x".repeat(4096));
+    face.insert(&("x".repeat(4095) + "\n"));
+    let last = format!("  {}", "x".repeat((4095 - 40) % 38));
+    assert_eq!(pane(&face)[4], last, "the newline begins no further row");
+    face.insert(&"x".repeat(4095));
     face.insert("y");
     assert_eq!(
         pane(&face)[2..],
         [
             format!("  {}", "x".repeat(38)),
-            format!("  {}", "x".repeat((4096 - 40) % 38)),
+            format!("  {}", "x".repeat((4095 - 40) % 38)),
             "  y".to_owned()
         ],
         "nothing but a newline begins a line at the margin"
@@ -692,15 +715,37 @@ fn the_terminal_is_given_back_after_a_normal_end() {
     session.press("你好 world\r");
     session.wait_for("\x1b[2;1H\x1b[K你好 world");
     session.press("\x1b[200~a\rb\x1b[201~");
-    let drawn = session.wait_for("a\x1b[19;1H\x1b[Kb");
-    assert!(
-        !drawn.contains("Rust"),
-        "only what changes is drawn: {drawn:?}"
-    );
+    session.wait_for("a\x1b[19;1H\x1b[Kb");
     session.press("\x1b[<0;75;24M");
     session.wait_for("\x1b[3;1H\x1b[Ka\x1b[4;1H\x1b[Kb");
     session.press("\x04");
     session.gone(&before, "0");
+}
+
+/// As over a slow line, or pasted where the terminal does not say so.
+#[test]
+fn lines_that_come_in_one_read_are_sent_one_by_one() {
+    let mut session = on_a_terminal(BINARY);
+    let before = session.opened();
+    session.press("one\rtwo\rthree\r");
+    for (row, line) in [(2, "one"), (3, "two"), (4, "three")] {
+        session.wait_for(&format!("\x1b[{row};1H\x1b[K{line}"));
+    }
+    session.press("\x03");
+    session.gone(&before, "0");
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_an_error() {
+    let stdin = std::fs::File::open("/").expect("is there");
+    let child = Command::new(BINARY)
+        .stdin(stdin)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let output = child.expect("starts").wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("stage3-gui-stub: "));
 }
 
 #[test]

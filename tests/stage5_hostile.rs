@@ -208,9 +208,10 @@ fn no_line_is_torn_apart_by_another() {
     let mut tape = Tape::new();
     let mut place = tape.join();
     place.notify(b"notice\n");
+    place.notify(b"another\n");
     tape.advance(&mut place, 3);
     tape.push(b"line\n");
-    assert_eq!(rest(&tape, &mut place), "ice\nline\n");
+    assert_eq!(rest(&tape, &mut place), "ice\nline\nanother\n");
     tape.push(b"line\n");
     tape.advance(&mut place, 2);
     place.notify(b"notice\n");

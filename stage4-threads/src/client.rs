@@ -55,6 +55,8 @@ fn receive(mut stream: &TcpStream, mut output: Output) -> io::Result<()> {
             Err(error) => break Err(error),
         }
     };
+    // Whoever still waits in a write is not to wait any longer.
+    let _ = stream.shutdown(Shutdown::Both);
     output.destroy();
     end
 }

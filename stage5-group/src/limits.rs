@@ -20,9 +20,13 @@ pub const MAX_ANNOUNCED: usize = 100;
 /// How many names `/who` lists: the answer must not be a flood.
 pub const MAX_LISTED: usize = 100;
 
-/// The most that is read from one member at a time, in bytes, so that one who sends without pause
-/// does not keep the others from getting in.
+/// The most that the select engine reads from one member in a pass, in bytes, so that one who sends
+/// without pause does not keep the others from getting in.
 pub const READ: usize = 8 * 1024;
+
+/// The same for a reader of the threads engine. What it has made of that waits with it for the hub,
+/// and two bytes of rubbish make a refusal of 48.
+pub const CHUNK: usize = 1024;
 
 /// How far behind everybody else a member may fall, in bytes, before it is dropped. All the
 /// members that are behind share these bytes.
@@ -42,11 +46,13 @@ pub const MAX_STALL: Duration = Duration::from_secs(60);
 /// backlog, where std has room for 128. Who finds it full tries again only after a second.
 pub const BACKLOG: usize = 128;
 
-/// The most threads beside which the threads engine starts another for a newcomer. Each member may
-/// need a courier too, and Linux has room for some 16,000 threads in a process: a thread takes four
-/// of its 65,530 memory mappings (`vm.max_map_count`). It must not come to that, for std aborts the
-/// program when a thread that has started finds no room for its signal stack.
-pub const MAX_THREADS: usize = 8_000;
+/// The most threads of the threads engine. Linux has room for some 16,000 in a process, since a
+/// thread takes four of its 65,530 memory mappings (`vm.max_map_count`). It must not come to that,
+/// for std aborts the program when a thread that has started finds no room for its signal stack.
+pub const MAX_THREADS: usize = 15_000;
+
+/// With how many threads the threads engine takes in nobody more: most of the rest is for couriers.
+pub const MAX_READERS: usize = 8_100;
 
 /// A rest after a failed `accept`: a full descriptor table does not empty itself any sooner.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -197,7 +197,7 @@ fn presentable(asked: &str) -> String {
         .chars()
         .filter(|&c| !is_invisible(c))
         .map(|c| match harmless(c) {
-            ':' | '：' | '︓' | '﹕' | '∶' | '꞉' => '_',
+            ':' | '：' | '︓' | '︰' | '﹕' | '∶' | '꞉' | '˸' | '׃' => '_',
             c if c.is_whitespace() => ' ',
             c => c,
         });

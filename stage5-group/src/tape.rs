@@ -27,8 +27,8 @@ pub struct Place {
     until: u64,
     /// What it alone is told, as soon as it has caught up.
     notices: Vec<u8>,
-    /// Whether a part of these has gone out: then the rest must follow before anything else.
-    telling: bool,
+    /// How much of these is the rest of a line that has gone out in part: it comes before all else.
+    torn: usize,
 }
 
 impl Tape {
@@ -51,7 +51,7 @@ impl Tape {
             at: self.end(),
             until: u64::MAX,
             notices: Vec::new(),
-            telling: false,
+            torn: 0,
         }
     }
 
@@ -69,6 +69,9 @@ impl Tape {
     /// off.
     #[must_use]
     pub fn next<'a>(&'a self, place: &'a Place) -> Option<&'a [u8]> {
+        if place.torn > 0 {
+            return Some(&place.notices[..place.torn]);
+        }
         if place.has_all() {
             return Some(&place.notices);
         }
@@ -76,8 +79,8 @@ impl Tape {
         let rest = &self.bytes[from..];
         let length = usize::try_from(place.until - place.at).unwrap_or(usize::MAX);
         match &rest[..rest.len().min(length)] {
-            rest if !rest.is_empty() && !place.telling => Some(rest),
-            _ => Some(&place.notices),
+            [] => Some(&place.notices),
+            rest => Some(rest),
         }
     }
 
@@ -89,14 +92,16 @@ impl Tape {
 
     /// Notes that a member has been given the first `length` bytes of [`next`](Self::next).
     pub fn advance(&self, place: &mut Place, length: usize) {
-        if place.at < self.end().min(place.until) && !place.telling {
+        if place.torn == 0 && place.at < self.end().min(place.until) {
             place.at += length as u64;
-        } else {
-            place.notices.drain(..length);
-            place.telling = !place.notices.is_empty();
-            if !place.telling {
-                place.notices = Vec::new(); // a member that has everything costs no buffer
-            }
+            return;
+        }
+        let whole = place.notices[..length].ends_with(b"\n");
+        place.notices.drain(..length);
+        let rest_of_line = place.notices.iter().position(|&byte| byte == b'\n');
+        place.torn = rest_of_line.filter(|_| !whole).map_or(0, |at| at + 1);
+        if place.notices.is_empty() {
+            place.notices = Vec::new(); // a member that has everything costs no buffer
         }
     }
 

@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::limits::{ACCEPT_PAUSE, MAX_STALL, MAX_THREADS, READ, REPEAT, ROUND};
+use crate::limits::{ACCEPT_PAUSE, CHUNK, MAX_READERS, MAX_STALL, MAX_THREADS, REPEAT, ROUND};
 use crate::message::{Decoder, Message, Refusal};
 use crate::readiness::ready;
 use crate::room::{Id, Room};
@@ -55,7 +55,7 @@ enum Event {
     Undeliverable(Id),
 }
 
-/// The way to the hub. Every reader and every courier has a clone, and that counts them.
+/// The way to the hub. Every thread has a clone, and that counts them.
 type Events = Arc<SyncSender<Event>>;
 
 /// Serves the group, for ever.
@@ -86,7 +86,9 @@ fn accept(listener: &TcpListener, events: &Events, log: fn(&str)) {
     for id in 0.. {
         match listener.accept().and_then(prepare) {
             Ok((stream, peer)) => {
-                if let Err(error) = start_reader(id, peer, &stream, events) {
+                let reading = Arc::clone(&stream);
+                let reader = move |events: Events| read(id, peer, &reading, &events);
+                if let Err(error) = start(events, MAX_READERS, reader) {
                     log(&format!("cannot start a thread for {peer}: {error}"));
                     let time = stamp(&clock.now());
                     let notice = format!("[{time}] the group is full, try again later\n");
@@ -105,21 +107,19 @@ fn accept(listener: &TcpListener, events: &Events, log: fn(&str)) {
     }
 }
 
-/// Starts the thread that reads one member.
-fn start_reader(
-    id: Id,
-    peer: SocketAddr,
-    stream: &Arc<TcpStream>,
+/// Starts a reader or a courier, unless there are so many threads already.
+fn start(
     events: &Events,
+    most: usize,
+    work: impl FnOnce(Events) + Send + 'static,
 ) -> io::Result<()> {
-    let (hub, this_thread) = (1, 1);
-    if Arc::strong_count(events) - hub - this_thread >= MAX_THREADS {
+    if Arc::strong_count(events) >= most {
         return Err(io::Error::other("there are too many"));
     }
-    let (stream, events) = (Arc::clone(stream), Arc::clone(events));
+    let events = Arc::clone(events);
     thread::Builder::new()
         .stack_size(STACK)
-        .spawn(move || read(id, peer, &stream, &events))?;
+        .spawn(move || work(events))?;
     Ok(())
 }
 
@@ -136,7 +136,7 @@ fn read(id: Id, peer: SocketAddr, stream: &Arc<TcpStream>, events: &Events) {
     // A hub that is gone cannot be told anything: `send` fails, and that is the end of the program.
     let _ = events.send(Event::Joined(id, peer, Arc::clone(stream)));
     let mut decoder = Decoder::new();
-    let mut chunk = [0; READ];
+    let mut chunk = [0; CHUNK];
     while !decoder.is_closed() {
         match ready(stream.as_ref().read(&mut chunk)) {
             Ok(Some(length @ 1..)) => {
@@ -355,10 +355,9 @@ impl Member {
             return Ok(());
         }
         let (courier, loads) = channel();
-        let (stream, events) = (Arc::clone(&self.stream), Arc::clone(events));
-        thread::Builder::new()
-            .stack_size(STACK)
-            .spawn(move || carry(id, &stream, &loads, &events))?;
+        let stream = Arc::clone(&self.stream);
+        let carrier = move |events: Events| carry(id, &stream, &loads, &events);
+        start(events, MAX_THREADS, carrier)?;
         self.courier = Some(courier);
         Ok(())
     }

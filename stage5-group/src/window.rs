@@ -14,15 +14,16 @@
 //! input closes. A signal that kills leaves the terminal as it is: std catches none.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, mem, panic, process, thread};
 
 use crate::text::{columns, harmless, take_text, width, wrap};
 
-/// The most lines that the output keeps, and the most bytes of one: a longer one is cut in two.
+/// The most lines that the output keeps, and the most bytes of one, its newline included: a longer
+/// one is cut in two.
 /// That is 40 MB at the worst.
 const LINES: usize = 10_000;
 const LINE: usize = 4096;
@@ -30,6 +31,9 @@ const LINE: usize = 4096;
 /// The most bytes that the input takes. A message has 64 KiB on the wire, where JSON may need
 /// three bytes for one.
 const INPUT: usize = 16 * 1024;
+
+/// How many texts the user may send before the `command` has got the first.
+const UNSENT: usize = 100;
 
 /// The smallest window, in columns and rows.
 const SMALLEST: (usize, usize) = (20, 6);
@@ -39,6 +43,9 @@ const NOTCH: usize = 3;
 
 /// The time from one drawing to the next: 30 a second look like motion, more only cost.
 const FRAME: Duration = Duration::from_millis(33);
+
+/// How long a row may be taken for what the terminal still shows.
+const WHOLE: Duration = Duration::from_secs(1);
 
 /// How often the size of the terminal is looked up. A signal would tell, but std catches none.
 const LOOK: Duration = Duration::from_millis(400);
@@ -100,7 +107,8 @@ pub struct Keyboard {
 }
 
 impl Keyboard {
-    /// The keys that `bytes` complete. A lone Escape waits for the next key, and is then dropped.
+    /// The keys that `bytes` complete. A lone Escape waits for the next key, and is then dropped,
+    /// unless both together are the beginning of a sequence.
     pub fn keys(&mut self, bytes: &[u8]) -> Vec<Key> {
         let mut unfinished = mem::take(&mut self.unfinished);
         unfinished.extend_from_slice(bytes);
@@ -119,6 +127,8 @@ impl Keyboard {
         match bytes {
             [] | [ESC] | [ESC, b'O'] => None,
             [ESC, b'O', b'@'..=b'~', ..] => Some((3, None)),
+            // A function key of the Linux console.
+            [ESC, b'[', b'[', rest @ ..] => (!rest.is_empty()).then_some((4, None)),
             // A control sequence: parameters and one final byte (ECMA-48 §5.4).
             [ESC, b'[', rest @ ..] => match rest.iter().position(|b| !(b' '..=b'?').contains(b)) {
                 None if rest.len() < SEQUENCE => None,
@@ -183,9 +193,9 @@ type Place = (usize, usize);
 /// What the window shows, and what the user wants of it.
 #[derive(Debug, Default)]
 pub struct Face {
-    /// What the user has sent and the `command` has not got yet. It ends with a newline, as what
-    /// tkinter's `Text.get` returns.
-    pub sent: Option<String>,
+    /// What the user has sent and the `command` has not got yet, oldest first. Each ends with a
+    /// newline, as what tkinter's `Text.get` returns.
+    pub sent: VecDeque<String>,
     /// How often the user has closed the window. Twice means at once, whatever is not done yet.
     pub closings: usize,
     title: String,
@@ -216,7 +226,9 @@ impl Face {
     /// Adds text to the output. It must be [`harmless`].
     pub fn insert(&mut self, text: &str) {
         for c in text.chars() {
-            let full = |line: &String| line.ends_with('\n') || line.len() >= LINE;
+            let full = |line: &String| {
+                line.ends_with('\n') || c != '\n' && line.len() + c.len_utf8() >= LINE
+            };
             if self.lines.back().is_none_or(full) {
                 if self.lines.len() == LINES {
                     self.lines.pop_front();
@@ -239,7 +251,7 @@ impl Face {
             Key::Enter => self.send(),
             Key::Click(column, row) => {
                 let (width, height) = self.size;
-                if row == height && column + columns(BUTTON) > width {
+                if row == height && column > width.saturating_sub(columns(BUTTON)) {
                     self.send();
                 }
             }
@@ -261,11 +273,12 @@ impl Face {
         self.input.len() + 4 > INPUT
     }
 
-    /// The text stays in the input until the `command` has taken the one before.
+    /// The text stays in the input while the `command` is too far behind, and once the window
+    /// closes.
     fn send(&mut self) {
-        if self.sent.is_none() && !self.input.is_empty() {
+        if self.closings == 0 && self.sent.len() < UNSENT && !self.input.is_empty() {
             self.input.push('\n');
-            self.sent = Some(mem::take(&mut self.input));
+            self.sent.push_back(mem::take(&mut self.input));
             self.top = None;
         }
     }
@@ -359,7 +372,7 @@ impl Face {
     fn hint(&self) -> &'static str {
         if self.closings > 0 {
             "closing, Ctrl-C again: now"
-        } else if self.sent.is_some() && !self.input.is_empty() {
+        } else if self.sent.len() == UNSENT && !self.input.is_empty() {
             "still sending"
         } else if self.is_full() {
             "the input is full"
@@ -448,8 +461,8 @@ pub struct Window {
     shared: Arc<Shared>,
 }
 
-/// The output pane, for any thread. Every clone is a source of bytes of its own.
-#[derive(Debug, Clone)]
+/// The output pane, for any thread. Each is a source of bytes of its own.
+#[derive(Debug)]
 pub struct Output {
     /// The bytes of a character that has not come whole, 3 at the most.
     unfinished: Vec<u8>,
@@ -514,13 +527,12 @@ impl Window {
         let mut told = false;
         let mut state = shared.lock();
         loop {
-            let over = state.over();
-            state = if let Some(text) = state.face.sent.take_if(|_| !over) {
+            state = if state.over() {
+                break;
+            } else if let Some(text) = state.face.sent.pop_front() {
                 shared.run(state, || command(&text))
             } else if state.face.closings > 0 && !mem::replace(&mut told, true) {
                 shared.run(state, &mut wm_delete_window)
-            } else if over {
-                break;
             } else {
                 let waited = shared.event.wait(state);
                 waited.unwrap_or_else(PoisonError::into_inner)
@@ -562,11 +574,16 @@ impl Output {
 fn read_lines(shared: &Shared) {
     let mut input = io::stdin().lock();
     let mut line = Vec::new();
-    while let Ok(1..) = input.read_until(b'\n', &mut line) {
+    loop {
+        match input.read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => return shared.destroy(Some(error)),
+        }
         let text = String::from_utf8_lossy(&line);
         let text = format!("{}\n", text.trim_end_matches(['\r', '\n']));
-        let mut state = shared.wait(&shared.event, |state| state.face.sent.is_none());
-        state.face.sent = Some(text);
+        let mut state = shared.wait(&shared.event, |state| state.face.sent.is_empty());
+        state.face.sent.push_back(text);
         shared.event.notify_all();
         line.clear();
     }
@@ -581,7 +598,13 @@ fn read_keys(shared: &Shared) {
     let mut chunk = [0; 4096];
     loop {
         let length = match input.read(&mut chunk) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) =>
+            {
+                // Another program may have left the terminal non-blocking.
+                thread::sleep(FRAME);
+                continue;
+            }
             read => read.unwrap_or(0),
         };
         let keys = match length {
@@ -619,7 +642,7 @@ fn follow_size(shared: &Shared) {
 /// Draws what has changed, all that is waiting in one go and in one write, until the window has
 /// gone. A row that is as it was is not drawn again.
 fn paint(shared: &Shared) {
-    let mut shown = Vec::new();
+    let (mut shown, mut whole) = (Vec::new(), Instant::now());
     loop {
         let mut state = shared.wait(&shared.redraw, |state| state.stale);
         if state.over() {
@@ -628,9 +651,12 @@ fn paint(shared: &Shared) {
         state.stale = false;
         let (lines, (column, row)) = state.face.draw();
         drop(state);
-        // The title bar is as wide as the screen: the terminal has another size now.
-        if (shown.len(), shown.first()) != (lines.len(), lines.first()) {
+        // The title bar is as wide as the screen: the terminal has another size now. It may also
+        // have had one in between, so now and then all is drawn.
+        let same = (shown.len(), shown.first()) == (lines.len(), lines.first());
+        if !same || whole.elapsed() > WHOLE {
             shown.clear();
+            whole = Instant::now();
         }
         let mut frame = String::from("\x1b[?2026h\x1b[?25l");
         for (row, line) in lines.iter().enumerate() {
