@@ -32,7 +32,7 @@ pub const CHUNK: usize = 1024;
 /// members that are behind share these bytes.
 pub const MAX_BEHIND: usize = 6 * 1024 * 1024;
 
-/// How many bytes of notices may wait for one member: who asks without reading is not answered.
+/// How many bytes of notices may wait for one member: who asks faster than it reads is not answered.
 pub const MAX_NOTICES: usize = 64 * 1024;
 
 /// How much may be said in one round, in bytes, before all are written to: a good deal less than
