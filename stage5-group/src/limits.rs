@@ -30,7 +30,7 @@ pub const CHUNK: usize = 1024;
 
 /// How far behind everybody else a member may fall, in bytes, before it is dropped. All the
 /// members that are behind share these bytes.
-pub const MAX_BEHIND: usize = 6 * 1024 * 1024;
+pub const MAX_BEHIND: usize = 12 * 1024 * 1024;
 
 /// How many bytes of notices may wait for one member: who asks faster than it reads is not answered.
 pub const MAX_NOTICES: usize = 64 * 1024;
