@@ -722,6 +722,43 @@ fn the_terminal_is_given_back_after_a_normal_end() {
     session.gone(&before, "0");
 }
 
+#[test]
+fn no_paste_keeps_its_end_from_being_seen() {
+    let mut keyboard = Keyboard::default();
+    for end in [
+        "",
+        "\x1b",
+        "\x1b[",
+        "\x1b[[",
+        "\x1bO",
+        "\x1b[<0;1",
+        "\u{e4}",
+    ] {
+        keyboard.keys(format!("\x1b[200~ab{end}\x1b[201~").as_bytes());
+        assert_eq!(keyboard.keys(b"\x03"), [Key::CtrlC], "{end:?}");
+    }
+}
+
+#[test]
+fn who_closes_twice_at_once_has_closed() {
+    let mut session = on_a_terminal(&program("says_that_it_is_closing"));
+    let before = session.opened();
+    session.press("\x03\x03");
+    let said = session.gone(&before, "0");
+    assert!(said.contains("good bye"), "{said:?}");
+}
+
+#[test]
+#[ignore = "runs in a terminal, for who_closes_twice_at_once_has_closed"]
+fn says_that_it_is_closing() {
+    let window = Window::new("Rust聊天群", false);
+    let mut closed = false;
+    window
+        .mainloop(|_| {}, || closed = true)
+        .expect("a terminal");
+    println!("{}", if closed { "good bye" } else { "" });
+}
+
 /// As over a slow line, or pasted where the terminal does not say so.
 #[test]
 fn lines_that_come_in_one_read_are_sent_one_by_one() {

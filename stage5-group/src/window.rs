@@ -128,7 +128,8 @@ impl Keyboard {
             [] | [ESC] | [ESC, b'O'] => None,
             [ESC, b'O', b'@'..=b'~', ..] => Some((3, None)),
             // A function key of the Linux console.
-            [ESC, b'[', b'[', rest @ ..] => (!rest.is_empty()).then_some((4, None)),
+            [ESC, b'[', b'['] => None,
+            [ESC, b'[', b'[', b'@'..=b'~', ..] => Some((4, None)),
             // A control sequence: parameters and one final byte (ECMA-48 §5.4).
             [ESC, b'[', rest @ ..] => match rest.iter().position(|b| !(b' '..=b'?').contains(b)) {
                 None if rest.len() < SEQUENCE => None,
@@ -538,6 +539,10 @@ impl Window {
                 waited.unwrap_or_else(PoisonError::into_inner)
             }
         }
+        // Who closes twice in one breath has closed, too.
+        if state.face.closings > 0 && !told {
+            state = shared.run(state, &mut wm_delete_window);
+        }
         let failure = state.failure.take();
         drop(state);
         shared.terminal.give_back();
@@ -578,7 +583,14 @@ fn read_lines(shared: &Shared) {
         match input.read_until(b'\n', &mut line) {
             Ok(0) => break,
             Ok(_) => {}
-            Err(error) => return shared.destroy(Some(error)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                thread::sleep(FRAME);
+                continue;
+            }
+            Err(error) => {
+                shared.lock().failure = Some(error);
+                break;
+            }
         }
         let text = String::from_utf8_lossy(&line);
         let text = format!("{}\n", text.trim_end_matches(['\r', '\n']));
