@@ -119,6 +119,23 @@ fn five_megabytes_pasted_fill_the_input_and_no_more() {
     );
 }
 
+#[test]
+fn no_paste_keeps_its_end_from_being_seen() {
+    let mut keyboard = Keyboard::default();
+    for end in [
+        "",
+        "\x1b",
+        "\x1b[",
+        "\x1b[[",
+        "\x1bO",
+        "\x1b[<0;1",
+        "\u{e4}",
+    ] {
+        keyboard.keys(format!("\x1b[200~ab{end}\x1b[201~").as_bytes());
+        assert_eq!(keyboard.keys(b"\x03"), [Key::CtrlC], "{end:?}");
+    }
+}
+
 // What keys do.
 
 fn face(width: usize, height: usize) -> Face {
@@ -722,21 +739,21 @@ fn the_terminal_is_given_back_after_a_normal_end() {
     session.gone(&before, "0");
 }
 
+/// A row is drawn when it has changed, and once in a while in case the terminal has lost it.
 #[test]
-fn no_paste_keeps_its_end_from_being_seen() {
-    let mut keyboard = Keyboard::default();
-    for end in [
-        "",
-        "\x1b",
-        "\x1b[",
-        "\x1b[[",
-        "\x1bO",
-        "\x1b[<0;1",
-        "\u{e4}",
-    ] {
-        keyboard.keys(format!("\x1b[200~ab{end}\x1b[201~").as_bytes());
-        assert_eq!(keyboard.keys(b"\x03"), [Key::CtrlC], "{end:?}");
+fn the_whole_screen_is_drawn_again_but_not_for_every_key() {
+    let mut session = on_a_terminal(BINARY);
+    let before = session.opened();
+    let (start, mut whole) = (Instant::now(), 0);
+    while whole < 2 && start.elapsed() < DEADLINE {
+        session.press("x");
+        let frame = session.wait_for("\x1b[?2026l");
+        whole += u64::from(frame.contains("Rust聊天群"));
     }
+    assert_eq!(whole, 2, "it heals");
+    assert!(start.elapsed().as_secs() + 1 >= whole, "once a second");
+    session.press("\x03");
+    session.gone(&before, "0");
 }
 
 #[test]

@@ -70,11 +70,12 @@ fn exercise_2_a_server_that_never_closes_does_not_keep_the_client() {
     client.type_in("bye\n");
     client.end_input();
     assert_eq!(server.rest(), b"bye\n", "the client still half-closes");
-    // A quarter of the time that it has.
-    thread::sleep(Duration::from_millis(500));
-    server.send("last words\n");
     let (sender, ended) = channel();
     thread::spawn(move || sender.send(client.wait()));
+    // A quarter of the time that it has.
+    let early = ended.recv_timeout(Duration::from_millis(500));
+    assert!(early.is_err(), "it does not wait for the server: {early:?}");
+    server.send("last words\n");
     let ended = ended.recv_timeout(Duration::from_secs(6));
     let (status, output, errors) =
         ended.expect("7 s after its user has left the client still waits for the server");

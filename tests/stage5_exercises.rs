@@ -54,6 +54,8 @@ fn exercise_1_me_tells_everyone_what_somebody_does() {
         assert_eq!(line(&mut alice), " * alice waves at everyone", "{engine}");
         say(&mut alice, "alice", " /me is how it is done");
         assert_eq!(line(&mut bob), "alice:  /me is how it is done", "{engine}");
+        say(&mut alice, "alice", "/me");
+        assert_eq!(line(&mut bob), "alice: /me", "{engine}");
     }
 }
 
@@ -94,6 +96,10 @@ fn exercise_1_the_client_knows_me() {
         line.ends_with("] * alice waves"),
         "the client shows {line:?}"
     );
+    client.type_in("/me\n");
+    client.line_with("alice: /me");
+    client.type_in("/help\n");
+    client.line_with("/me");
 }
 
 #[test]
@@ -187,16 +193,12 @@ fn exercise_3_the_answer_has_a_limit() {
     }
     let mut late = join(&server, "late");
     say(&mut late, "late", "/last");
-    say(&mut late, "late", "that is all");
-    let mut lines = Vec::new();
-    // What is for everyone may overtake the answer.
-    while lines
-        .last()
-        .is_none_or(|line: &String| !line.starts_with("early: 19 "))
-    {
-        lines.push(line(&mut late));
+    let (mut length, mut last) = (0, false);
+    while !last {
+        let line = line(&mut late);
+        length += STAMP + line.len() + 1;
+        last = line.starts_with("early: 19 ");
     }
-    let length: usize = lines.iter().map(|line| STAMP + line.len() + 1).sum();
     assert!(length <= MAX_NOTICES, "the answer has {length} bytes");
 }
 

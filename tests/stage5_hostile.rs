@@ -216,6 +216,14 @@ fn no_line_is_torn_apart_by_another() {
     tape.advance(&mut place, 2);
     place.notify(b"notice\n");
     assert_eq!(rest(&tape, &mut place), "ne\nnotice\n");
+    place.notify(b"notice\n");
+    tape.advance(&mut place, 0);
+    tape.push(b"line\n");
+    assert_eq!(
+        rest(&tape, &mut place),
+        "line\nnotice\n",
+        "nothing had gone out"
+    );
 }
 
 /// Who has left and has got its last line waits for its client, and is not behind.

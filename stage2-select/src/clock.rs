@@ -12,8 +12,8 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// How long an offset is believed, in seconds. Zones change theirs on a full quarter of an hour, but
-/// for a rare exception, so asking once in each quarter follows a change the moment it happens.
+/// How long an offset is believed, in seconds. Nearly every zone changes its own on a full quarter
+/// of an hour, so asking once in each quarter follows the change the moment it happens.
 const QUARTER: i64 = 15 * 60;
 
 /// Tells local time, and remembers the offset in between.

@@ -23,8 +23,7 @@ use std::{env, mem, panic, process, thread};
 use crate::text::{columns, harmless, take_text, width, wrap};
 
 /// The most lines that the output keeps, and the most bytes of one, its newline included: a longer
-/// one is cut in two.
-/// That is 40 MB at the worst.
+/// one is cut in two. That is 40 MB at the worst.
 const LINES: usize = 10_000;
 const LINE: usize = 4096;
 
@@ -503,7 +502,7 @@ impl Window {
     ///
     /// `command` gets the text that the user sends, newline included; `wm_delete_window` runs when
     /// the user closes the window. Both run on this thread. If one of them does not return and the
-    /// user closes twice, the process ends, with exit status 130; if any thread panics, with 101.
+    /// user closes once more, the process ends, with exit status 130; if any thread panics, with 101.
     ///
     /// # Errors
     ///
@@ -652,7 +651,7 @@ fn follow_size(shared: &Shared) {
 }
 
 /// Draws what has changed, all that is waiting in one go and in one write, until the window has
-/// gone. A row that is as it was is not drawn again.
+/// gone. A row that is as it was is not drawn again for a while.
 fn paint(shared: &Shared) {
     let (mut shown, mut whole) = (Vec::new(), Instant::now());
     loop {

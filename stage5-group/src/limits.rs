@@ -28,8 +28,8 @@ pub const READ: usize = 8 * 1024;
 /// and two bytes of rubbish make a refusal of 48.
 pub const CHUNK: usize = 1024;
 
-/// How far behind everybody else a member may fall, in bytes, before it is dropped. All the
-/// members that are behind share these bytes.
+/// How far behind everybody else a member may fall, in bytes, before it is dropped; up to a quarter
+/// more, for the tape is cut in pieces. All the members that are behind share these bytes.
 pub const MAX_BEHIND: usize = 12 * 1024 * 1024;
 
 /// How many bytes of notices may wait for one member: who asks faster than it reads is not answered.

@@ -96,10 +96,13 @@ impl Tape {
             place.at += length as u64;
             return;
         }
-        let whole = place.notices[..length].ends_with(b"\n");
-        place.notices.drain(..length);
-        let rest_of_line = place.notices.iter().position(|&byte| byte == b'\n');
-        place.torn = rest_of_line.filter(|_| !whole).map_or(0, |at| at + 1);
+        let Some(last) = place.notices.drain(..length).next_back() else {
+            return;
+        };
+        place.torn = match place.notices.iter().position(|&byte| byte == b'\n') {
+            Some(end) if last != b'\n' => end + 1,
+            _ => 0,
+        };
         if place.notices.is_empty() {
             place.notices = Vec::new(); // a member that has everything costs no buffer
         }
