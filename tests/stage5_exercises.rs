@@ -13,7 +13,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_stage5-group");
 const STAMP: usize = 21;
 
 /// What the room does it must do with either engine.
-const ENGINES: [&str; 2] = ["threads", "select"];
+const ENGINES: [&str; 2] = ["threads", "polling"];
 
 fn server(engine: &str) -> Server {
     Server::start(BINARY, &["--engine", engine])

@@ -5,10 +5,11 @@ mod support;
 use std::net::TcpListener;
 use std::process::Command;
 
+use stage5_group::json;
 use stage5_group::limits::{MAX_ANNOUNCED, MAX_LISTED, MAX_MESSAGE, MAX_NAME, MAX_NESTING};
-use stage5_group::message::{Decoder, Message, Refusal, decode};
+use stage5_group::message::{Decoder, Message, Refusal};
 use stage5_group::names::{self, NAMES};
-use stage5_group::room::Room;
+use stage5_group::server::room::Room;
 use support::{Client, Peer, Server, run};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_stage5-group");
@@ -34,16 +35,16 @@ fn decoded<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Result<Message
         .collect()
 }
 
-/// The place and the words of a refusal.
+/// At which byte a text is refused, and what was expected there.
 fn refusal(text: &str) -> (usize, &'static str) {
-    match decode(text.as_bytes()) {
-        Err(Refusal::Malformed { at, expected }) => (at, expected),
-        other => panic!("{text:?} gives {other:?}"),
+    match Message::decode(text.as_bytes()) {
+        Err(json::Error { at, expected }) => (at, expected),
+        Ok(message) => panic!("{text:?} gives {message:?}"),
     }
 }
 
 #[test]
-fn a_message_cut_at_every_byte_arrives_whole() {
+fn a_message_cut_at_any_byte_arrives_whole() {
     let stream = "{\"name\": \"业冰蝶\", \"msg\": \"a \\\"}{\\\" b\\n\"}\n rubbish\n\n{\"msg\":\"\\ud83d\\ude00\",\"name\":\"x\"}{\"name\":\"y\",\"msg\":\"\"}".as_bytes();
     let whole = decoded([stream]);
     assert_eq!(whole.len(), 4);
@@ -62,7 +63,7 @@ fn a_message_cut_at_every_byte_arrives_whole() {
 }
 
 #[test]
-fn what_is_encoded_is_decoded_to_the_same() {
+fn an_encoded_message_is_decoded_to_the_same() {
     let every: String = (0..0x3000)
         .filter_map(char::from_u32)
         .chain(['😀', '\u{10FFFF}'])
@@ -70,11 +71,11 @@ fn what_is_encoded_is_decoded_to_the_same() {
     let message = message("a\"\\b", &every);
     let line = message.encode();
     assert_eq!(line.matches('\n').count(), 1, "one line");
-    assert_eq!(decode(line.as_bytes()), Ok(message));
+    assert_eq!(Message::decode(line.as_bytes()), Ok(message));
 }
 
 #[test]
-fn members_come_in_any_order_the_last_of_two_counts_and_unknown_ones_are_skipped() {
+fn fields_come_in_any_order_the_last_of_two_counts_and_unknown_ones_are_skipped() {
     for text in [
         r#"{"name":"a","msg":"b"}"#,
         "\t{ \"msg\" : \"b\" ,\r \"name\" : \"a\" } ",
@@ -82,19 +83,23 @@ fn members_come_in_any_order_the_last_of_two_counts_and_unknown_ones_are_skipped
         r#"{"x":{"y":[1,-0.5e+3,20E-1,true,{},[]],"":null},"name":"a","z":"\u0000","msg":"b"}"#,
         r#"{"n\u0061me":"a","msg":"b"}"#,
     ] {
-        assert_eq!(decode(text.as_bytes()), Ok(message("a", "b")), "{text}");
+        assert_eq!(
+            Message::decode(text.as_bytes()),
+            Ok(message("a", "b")),
+            "{text}"
+        );
     }
 }
 
 #[test]
-fn escapes_are_undone() {
+fn escapes_are_decoded() {
     let text = r#"{"name":"\u4e1a\u51b0\u8776","msg":"\"\\\/\b\f\n\r\t\ud83d\ude00\u00E9"}"#;
     let expected = message("业冰蝶", "\"\\/\u{8}\u{C}\n\r\t😀é");
-    assert_eq!(decode(text.as_bytes()), Ok(expected));
+    assert_eq!(Message::decode(text.as_bytes()), Ok(expected));
 }
 
 #[test]
-fn what_rfc_8259_does_not_allow_is_refused_with_its_place() {
+fn text_that_is_not_strict_json_is_refused_with_its_position() {
     for (text, at, expected) in [
         ("", 0, "'{'"),
         ("[]", 0, "'{'"),
@@ -106,8 +111,8 @@ fn what_rfc_8259_does_not_allow_is_refused_with_its_place() {
         (r#"{"msg":null}"#, 7, "a string"),
         (r#"{"name":"a" "msg":"b"}"#, 12, "',' or '}'"),
         (r#"{"name":"a",}"#, 12, "a string"),
-        (r#"{"name":"a"}"#, 12, "a member \"msg\" before the end"),
-        (r#"{"msg":"a"}"#, 11, "a member \"name\" before the end"),
+        (r#"{"name":"a"}"#, 12, "a field \"msg\" before the end"),
+        (r#"{"msg":"a"}"#, 11, "a field \"name\" before the end"),
         (r#"{"name":"a","msg":"b"}x"#, 22, "the end"),
         (r#"{"x":01}"#, 6, "',' or '}'"),
         (r#"{"x":+1}"#, 5, "a value"),
@@ -131,32 +136,32 @@ fn what_rfc_8259_does_not_allow_is_refused_with_its_place() {
     ] {
         assert_eq!(refusal(text), (at, expected), "{text:?}");
     }
-    let at_byte_9 = Err(Refusal::Malformed {
+    let at_byte_9 = Err(json::Error {
         at: 9,
         expected: "UTF-8",
     });
-    assert_eq!(decode(b"{\"name\":\"\xff\"}"), at_byte_9);
+    assert_eq!(Message::decode(b"{\"name\":\"\xff\"}"), at_byte_9);
 }
 
 #[test]
 fn nesting_is_allowed_up_to_its_limit() {
     let nested = |depth: usize| {
         let (open, close) = ("[".repeat(depth), "]".repeat(depth));
-        decode(format!(r#"{{"name":"a","msg":"b","x":{open}{close}}}"#).as_bytes())
+        Message::decode(format!(r#"{{"name":"a","msg":"b","x":{open}{close}}}"#).as_bytes())
     };
     assert!(nested(MAX_NESTING).is_ok());
     assert!(nested(MAX_NESTING + 1).is_err());
     assert!(nested(30_000).is_err());
     let nested = |depth: usize| {
         let (open, close) = ("{\"y\":".repeat(depth), "}".repeat(depth));
-        decode(format!(r#"{{"name":"a","msg":"b","x":{open}1{close}}}"#).as_bytes())
+        Message::decode(format!(r#"{{"name":"a","msg":"b","x":{open}1{close}}}"#).as_bytes())
     };
     assert!(nested(MAX_NESTING - 1).is_ok());
     assert!(nested(MAX_NESTING + 1).is_err());
 }
 
 #[test]
-fn a_newline_always_starts_afresh() {
+fn the_decoder_starts_again_after_a_newline() {
     for rubbish in [
         "{\"name\":\"unfinished",
         "[[[[{",
@@ -258,7 +263,7 @@ fn a_blank_text_is_a_hello_and_is_not_broadcast() {
 }
 
 #[test]
-fn names_in_use_get_a_number_and_free_ones_do_not() {
+fn a_name_in_use_gets_a_number_and_a_free_name_does_not() {
     let mut play = Play::with(&["a", "b"]);
     play.room.join(2);
     assert_eq!(play.says(2, "a", "x"), "| a#2 joined, 3 here\n|a#2: x\n");
@@ -277,7 +282,7 @@ fn names_in_use_get_a_number_and_free_ones_do_not() {
 }
 
 #[test]
-fn names_are_made_presentable() {
+fn names_are_sanitized() {
     let long = "长".repeat(MAX_NAME + 5);
     let cut = "长".repeat(MAX_NAME);
     let tail = format!("{}#2345", "长".repeat(MAX_NAME - 2));
@@ -317,7 +322,7 @@ fn names_are_made_presentable() {
 }
 
 #[test]
-fn nobody_writes_in_another_name_by_text() {
+fn no_text_forges_a_line_of_another_member() {
     let mut play = Play::with(&["a", "b"]);
     let forged = "x\n[2019-03-21 17:30:00]a: I owe b a beer\r\n\u{2028}[..]a: too\u{85}\x1b[2K";
     let line = play.says(1, "b", forged);
@@ -335,7 +340,7 @@ fn nobody_writes_in_another_name_by_text() {
 }
 
 #[test]
-fn nobody_writes_in_another_name_by_name() {
+fn no_name_forges_a_line_of_another_member() {
     let mut play = Play::with(&["a", "a"]);
     play.room.join(2);
     for name in ["a", "a#2", "a\u{200D}", "a: hi", " a", "a\n"] {
@@ -349,7 +354,7 @@ fn nobody_writes_in_another_name_by_name() {
 }
 
 #[test]
-fn who_answers_the_one_who_asks() {
+fn the_answer_to_who_goes_only_to_the_member_that_asks() {
     let mut play = Play::with(&["a", "b"]);
     play.room.join(2);
     play.told();
@@ -360,7 +365,7 @@ fn who_answers_the_one_who_asks() {
 }
 
 #[test]
-fn who_lists_a_hundred_names_and_no_more() {
+fn the_answer_to_who_lists_at_most_a_hundred_names() {
     let names: Vec<String> = (0..=MAX_LISTED).map(|n| format!("n{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (present, end) in [(MAX_LISTED, ", n99\n"), (MAX_LISTED + 1, ", n99, …\n")] {
@@ -377,14 +382,14 @@ fn who_lists_a_hundred_names_and_no_more() {
 }
 
 #[test]
-fn only_the_sender_hears_of_what_cannot_be_understood() {
+fn only_the_sender_is_told_what_is_wrong_with_its_message() {
     let mut play = Play::with(&["a"]);
     play.room.hear(
         0,
-        Err(Refusal::Malformed {
+        Err(Refusal::Malformed(json::Error {
             at: 3,
             expected: "':'",
-        }),
+        })),
     );
     let notice = (0, "| not a message: expected ':' at byte 3\n".to_owned());
     assert_eq!(play.told(), (String::new(), vec![notice]));
@@ -409,7 +414,7 @@ fn a_large_room_does_not_announce() {
 }
 
 #[test]
-fn who_never_spoke_leaves_without_a_word() {
+fn a_connection_without_a_name_leaves_without_a_notice() {
     let mut play = Play::with(&["a"]);
     play.room.join(1);
     play.room.leave(1);
@@ -425,31 +430,31 @@ fn a_random_name_is_one_of_the_ten_and_not_always_the_same() {
 
 // ------------------------------------------------------------------ both engines
 
-/// Runs each of these with `--engine threads` and with `--engine select`.
+/// Runs each of these with `--engine threads` and with `--engine polling`.
 macro_rules! with_both_engines {
     ($($promise:ident)*) => {
         mod threads { $(#[test] fn $promise() { super::$promise("threads"); })* }
-        mod select { $(#[test] fn $promise() { super::$promise("select"); })* }
+        mod polling { $(#[test] fn $promise() { super::$promise("polling"); })* }
     };
 }
 
 with_both_engines! {
-    everyone_gets_each_line_in_one_order
-    a_bare_object_is_delivered_at_once
+    everyone_receives_all_lines_in_the_same_order
+    an_object_without_a_newline_is_delivered_at_once
     a_message_may_come_in_pieces_and_several_in_one
-    after_a_bad_message_the_next_good_one_works_and_only_the_sender_hears_of_it
-    too_long_a_message_gets_a_notice_and_the_door
-    last_words_reach_everyone_and_then_the_end_of_file_comes_back
+    a_bad_message_does_not_stop_the_next_one_and_only_its_sender_is_told
+    a_member_that_sends_too_long_a_message_is_told_and_disconnected
+    everyone_receives_the_last_line_of_a_member_that_half_closes
     joins_and_leaves_are_announced
-    who_joins_hears_nothing_from_before
+    a_new_member_receives_nothing_from_before
     a_reset_does_not_stop_the_server
-    half_a_message_and_silence_harm_nobody
-    piped_input_is_delivered_and_answered_to_the_end
+    half_a_message_or_silence_does_not_disturb_the_group
+    piped_input_is_delivered_and_answered_to_its_end
     two_clients_chat
-    a_new_name_is_taken_on_command
-    a_lost_server_is_one_sentence_and_status_1
-    a_closed_standard_output_does_not_end_the_server
-    without_a_role_it_hosts_and_then_others_join
+    the_command_name_changes_the_name
+    a_client_that_loses_its_server_says_so_in_one_sentence
+    the_server_continues_after_its_standard_output_is_closed
+    without_a_role_the_program_hosts_a_group_and_others_join_it
 }
 
 fn server(engine: &str) -> Server {
@@ -474,7 +479,7 @@ fn chat_line(peer: &mut Peer) -> String {
     }
 }
 
-fn everyone_gets_each_line_in_one_order(engine: &str) {
+fn everyone_receives_all_lines_in_the_same_order(engine: &str) {
     let server = server(engine);
     let mut peers: Vec<Peer> = (0..10).map(|n| join(&server, &format!("n{n}"))).collect();
     for round in 0..50 {
@@ -499,7 +504,7 @@ fn everyone_gets_each_line_in_one_order(engine: &str) {
     }
 }
 
-fn a_bare_object_is_delivered_at_once(engine: &str) {
+fn an_object_without_a_newline_is_delivered_at_once(engine: &str) {
     // What `json.dumps` makes of the tutorial's first name, without a newline after it.
     let server = server(engine);
     let mut peer = server.connect();
@@ -522,7 +527,7 @@ fn a_message_may_come_in_pieces_and_several_in_one(engine: &str) {
     );
 }
 
-fn after_a_bad_message_the_next_good_one_works_and_only_the_sender_hears_of_it(engine: &str) {
+fn a_bad_message_does_not_stop_the_next_one_and_only_its_sender_is_told(engine: &str) {
     let server = server(engine);
     let mut bad = join(&server, "bad");
     let mut other = join(&server, "other");
@@ -545,7 +550,7 @@ fn after_a_bad_message_the_next_good_one_works_and_only_the_sender_hears_of_it(e
     );
 }
 
-fn too_long_a_message_gets_a_notice_and_the_door(engine: &str) {
+fn a_member_that_sends_too_long_a_message_is_told_and_disconnected(engine: &str) {
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let mut peer = join(&server, "long");
@@ -559,7 +564,7 @@ fn too_long_a_message_gets_a_notice_and_the_door(engine: &str) {
     assert_eq!(witness.line()[STAMP..], *" long left, 1 here");
 }
 
-fn last_words_reach_everyone_and_then_the_end_of_file_comes_back(engine: &str) {
+fn everyone_receives_the_last_line_of_a_member_that_half_closes(engine: &str) {
     let server = server(engine);
     let mut stays = join(&server, "stays");
     let mut leaves = join(&server, "leaves");
@@ -589,7 +594,7 @@ fn joins_and_leaves_are_announced(engine: &str) {
     }
 }
 
-fn who_joins_hears_nothing_from_before(engine: &str) {
+fn a_new_member_receives_nothing_from_before(engine: &str) {
     let server = server(engine);
     let mut early = join(&server, "early");
     early.send(message("early", "before").encode());
@@ -611,7 +616,7 @@ fn a_reset_does_not_stop_the_server(engine: &str) {
     assert_eq!(chat_line(&mut witness), "witness: still there?");
 }
 
-fn half_a_message_and_silence_harm_nobody(engine: &str) {
+fn half_a_message_or_silence_does_not_disturb_the_group(engine: &str) {
     let server = server(engine);
     let mut half = server.connect();
     half.send("{\"name\":\"half\",\"msg\":\"");
@@ -623,7 +628,7 @@ fn half_a_message_and_silence_harm_nobody(engine: &str) {
     assert!(who[STAMP..].starts_with(" 1 here: witness"), "{who}");
 }
 
-fn piped_input_is_delivered_and_answered_to_the_end(engine: &str) {
+fn piped_input_is_delivered_and_answered_to_its_end(engine: &str) {
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let address = server.address.to_string();
@@ -661,7 +666,7 @@ fn two_clients_chat(engine: &str) {
     assert_eq!(bob.wait().0, 0);
 }
 
-fn a_new_name_is_taken_on_command(engine: &str) {
+fn the_command_name_changes_the_name(engine: &str) {
     let server = server(engine);
     let mut client = Client::start(BINARY, server.address, &["--name", "old"]);
     client.type_in("/name new name\nhi\n");
@@ -671,7 +676,7 @@ fn a_new_name_is_taken_on_command(engine: &str) {
     client.line_with("no such command: /name");
 }
 
-fn a_lost_server_is_one_sentence_and_status_1(engine: &str) {
+fn a_client_that_loses_its_server_says_so_in_one_sentence(engine: &str) {
     let mut server = server(engine);
     let client = Client::start(BINARY, server.address, &[]);
     client.line_with("joined");
@@ -680,7 +685,7 @@ fn a_lost_server_is_one_sentence_and_status_1(engine: &str) {
     assert_eq!((status, errors.len()), (1, 1), "{errors:?}");
 }
 
-fn a_closed_standard_output_does_not_end_the_server(engine: &str) {
+fn the_server_continues_after_its_standard_output_is_closed(engine: &str) {
     let mut command = Command::new(BINARY);
     command.args(["server", "127.0.0.1:0", "--engine", engine]);
     let server = Server::spawn_read(command, 1);
@@ -690,7 +695,7 @@ fn a_closed_standard_output_does_not_end_the_server(engine: &str) {
     }
 }
 
-fn without_a_role_it_hosts_and_then_others_join(engine: &str) {
+fn without_a_role_the_program_hosts_a_group_and_others_join_it(engine: &str) {
     let mut command = Command::new(BINARY);
     command.args(["127.0.0.1:0", "--engine", engine, "--name", "host"]);
     let mut host = Client::spawn(command);
@@ -712,7 +717,7 @@ fn without_a_role_it_hosts_and_then_others_join(engine: &str) {
 // ------------------------------------------------------------------ the command line
 
 #[test]
-fn the_stream_that_our_client_sends_is_what_the_tutorials_server_takes() {
+fn the_client_sends_what_the_tutorials_server_understands() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("is bound");
     let mut client = Client::start(BINARY, address, &["--name", "业冰蝶"]);
@@ -729,7 +734,7 @@ fn the_stream_that_our_client_sends_is_what_the_tutorials_server_takes() {
 }
 
 #[test]
-fn wrong_arguments_get_the_usage_and_status_2() {
+fn wrong_arguments_print_the_usage_and_end_with_status_2() {
     for arguments in [
         "sever",
         "server nowhere",
@@ -737,7 +742,7 @@ fn wrong_arguments_get_the_usage_and_status_2() {
         "server --engine",
         "server --engine fibers",
         "server --name a",
-        "client --engine select",
+        "client --engine polling",
         "client --name",
         "--verbose",
     ] {
@@ -753,7 +758,7 @@ fn wrong_arguments_get_the_usage_and_status_2() {
 }
 
 #[test]
-fn what_goes_wrong_is_one_sentence_and_status_1() {
+fn a_failure_prints_one_sentence_and_ends_with_status_1() {
     let server = server("threads");
     let taken = server.address.to_string();
     for (arguments, sentence) in [

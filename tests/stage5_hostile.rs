@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use stage5_group::limits::{MAX_BEHIND, MAX_LISTED, MAX_MESSAGE, MAX_NAME, MAX_NOTICES};
 use stage5_group::message::{Decoder, Message, Refusal};
-use stage5_group::tape::{Place, Tape};
+use stage5_group::server::tape::{Cursor, Tape};
 use support::{Client, DEADLINE, Peer, Server};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_stage5-group");
@@ -22,29 +22,29 @@ const BINARY: &str = env!("CARGO_BIN_EXE_stage5-group");
 /// The stamp of a line, `[2019-03-21 17:30:00]`, in bytes.
 const STAMP: usize = 21;
 
-/// Runs each of these with `--engine threads` and with `--engine select`.
+/// Runs each of these with `--engine threads` and with `--engine polling`.
 macro_rules! with_both_engines {
     ($($promise:ident)*) => {
         mod threads { $(#[test] fn $promise() { super::$promise("threads"); })* }
-        mod select { $(#[test] fn $promise() { super::$promise("select"); })* }
+        mod polling { $(#[test] fn $promise() { super::$promise("polling"); })* }
     };
 }
 
 with_both_engines! {
-    members_that_never_read_are_dropped_and_the_others_get_everything
-    a_slow_reader_gets_a_whole_burst
-    who_leaves_with_a_backlog_gets_it
-    who_never_finishes_a_message_holds_up_nobody
-    a_full_descriptor_table_keeps_the_talk_going
-    resets_and_half_messages_leave_nothing_behind
-    joins_and_leaves_leave_nothing_behind
-    a_flood_does_not_keep_another_from_speaking
-    rubbish_is_for_its_sender_alone
-    questions_without_reading_cost_little
-    many_who_speak_at_once_push_off_nobody
-    a_log_that_nobody_reads_holds_up_nobody
-    who_is_shown_the_door_gets_what_it_has_coming
-    a_crowd_with_one_name_is_told_apart
+    members_that_never_read_are_disconnected_and_the_others_receive_everything
+    a_slow_member_receives_a_whole_burst
+    a_member_that_leaves_still_receives_unsent_data
+    members_that_never_finish_a_message_do_not_delay_the_others
+    a_full_descriptor_table_does_not_stop_the_conversation
+    resets_and_half_messages_leave_nothing_open
+    joins_and_leaves_leave_nothing_open
+    a_flood_does_not_keep_other_members_from_speaking
+    only_the_sender_of_rubbish_is_told
+    questions_from_a_member_that_does_not_read_cost_little_memory
+    many_members_that_speak_at_once_do_not_push_off_a_reader
+    a_log_that_nobody_reads_does_not_delay_the_group
+    a_disconnected_member_still_receives_unsent_data
+    members_with_one_name_get_different_numbers
 }
 
 fn server(engine: &str) -> Server {
@@ -110,7 +110,7 @@ fn read_numbers(peer: &mut Peer, name: &str, numbers: std::ops::Range<usize>) {
     }
 }
 
-fn members_that_never_read_are_dropped_and_the_others_get_everything(engine: &str) {
+fn members_that_never_read_are_disconnected_and_the_others_receive_everything(engine: &str) {
     const SLEEPERS: usize = 100;
     const MESSAGES: usize = 20_000;
     let server = server(engine);
@@ -140,7 +140,7 @@ fn members_that_never_read_are_dropped_and_the_others_get_everything(engine: &st
     assert_memory_under(&server, 64);
 }
 
-fn a_slow_reader_gets_a_whole_burst(engine: &str) {
+fn a_slow_member_receives_a_whole_burst(engine: &str) {
     const MESSAGES: usize = 4000;
     let server = server(engine);
     let mut slow = join(&server, "slow");
@@ -167,7 +167,7 @@ fn fall_behind(sender: &mut Peer) -> usize {
     count
 }
 
-fn who_leaves_with_a_backlog_gets_it(engine: &str) {
+fn a_member_that_leaves_still_receives_unsent_data(engine: &str) {
     let server = server(engine);
     let mut sender = join(&server, "sender");
     let mut leaver = join(&server, "leaver");
@@ -181,7 +181,7 @@ fn who_leaves_with_a_backlog_gets_it(engine: &str) {
     assert_eq!(leaver.rest(), b"", "then the end of file");
 }
 
-fn who_is_shown_the_door_gets_what_it_has_coming(engine: &str) {
+fn a_disconnected_member_still_receives_unsent_data(engine: &str) {
     let server = server(engine);
     let mut sender = join(&server, "sender");
     let mut rude = join(&server, "rude");
@@ -193,68 +193,74 @@ fn who_is_shown_the_door_gets_what_it_has_coming(engine: &str) {
     assert_eq!(rude.rest(), b"", "then the end of file");
 }
 
-/// What has gone out in part is finished before anything else is told.
-#[test]
-fn no_line_is_torn_apart_by_another() {
-    fn rest(tape: &Tape, place: &mut Place) -> String {
-        let mut rest = Vec::new();
-        while let Some(next @ [_, ..]) = tape.next(place) {
-            rest.extend_from_slice(next);
-            let length = next.len();
-            tape.advance(place, length);
-        }
-        String::from_utf8(rest).expect("was text")
+/// Takes so many bytes of what a member is sent next.
+fn take(tape: &Tape, cursor: &mut Cursor, length: usize) -> String {
+    let next = tape.next(cursor).expect("it is not too far behind");
+    let taken = String::from_utf8(next[..length].to_vec()).expect("is text");
+    Tape::advance(cursor, length);
+    taken
+}
+
+/// Takes everything that a member is sent.
+fn take_all(tape: &Tape, cursor: &mut Cursor) -> String {
+    let mut all = String::new();
+    while let Some(length @ 1..) = tape.next(cursor).map(<[u8]>::len) {
+        all += &take(tape, cursor, length);
     }
+    all
+}
+
+#[test]
+fn no_line_is_interrupted_by_another() {
     let mut tape = Tape::new();
-    let mut place = tape.join();
-    place.notify(b"notice\n");
-    place.notify(b"another\n");
-    tape.advance(&mut place, 3);
+    let mut cursor = tape.join();
+    cursor.notify(b"notice\n");
+    assert_eq!(take(&tape, &mut cursor, 3), "not");
     tape.push(b"line\n");
-    assert_eq!(rest(&tape, &mut place), "ice\nline\nanother\n");
+    cursor.notify(b"another\n");
+    assert_eq!(take_all(&tape, &mut cursor), "ice\nline\nanother\n");
     tape.push(b"line\n");
-    tape.advance(&mut place, 2);
-    place.notify(b"notice\n");
-    assert_eq!(rest(&tape, &mut place), "ne\nnotice\n");
-    place.notify(b"notice\n");
-    tape.advance(&mut place, 0);
+    assert_eq!(take(&tape, &mut cursor, 2), "li");
+    cursor.notify(b"notice\n");
+    assert_eq!(take_all(&tape, &mut cursor), "ne\nnotice\n");
+    cursor.notify(b"notice\n");
     tape.push(b"line\n");
     assert_eq!(
-        rest(&tape, &mut place),
+        take_all(&tape, &mut cursor),
         "line\nnotice\n",
-        "nothing had gone out"
+        "what is for everyone comes first"
     );
 }
 
-/// Who has left and has got its last line waits for its client, and is not behind.
+/// A member that has left and received its last line waits for its client to close.
 #[test]
-fn who_has_everything_is_never_behind() {
+fn a_member_that_has_received_everything_is_never_behind() {
     let mut tape = Tape::new();
-    let mut place = tape.join();
+    let mut cursor = tape.join();
     tape.push(b"line\n");
-    tape.leave(&mut place);
-    tape.advance(&mut place, 5);
-    let other = tape.join();
+    tape.leave(&mut cursor);
+    assert_eq!(take_all(&tape, &mut cursor), "line\n");
+    let mut other = tape.join();
     tape.push(&vec![b'x'; 2 * MAX_BEHIND]);
-    tape.trim([&place, &other].into_iter());
-    assert_eq!(tape.next(&place), Some(&b""[..]));
-    assert_eq!(tape.next(&other), None);
+    tape.leave(&mut cursor);
+    tape.trim([&cursor, &other].into_iter());
+    assert_eq!(tape.next(&mut cursor), Some(&b""[..]));
+    assert_eq!(tape.next(&mut other), None);
 }
 
-/// Who asks without reading is not answered for ever.
 #[test]
-fn notices_that_wait_have_a_limit() {
+fn waiting_notices_have_a_limit() {
     let tape = Tape::new();
-    let mut place = tape.join();
+    let mut cursor = tape.join();
     let notice = [b'x'; 1000];
     for _ in 0..1000 {
-        place.notify(&notice);
+        cursor.notify(&notice);
     }
-    let waiting = tape.next(&place).expect("is not behind").len();
+    let waiting = tape.next(&mut cursor).expect("is not behind").len();
     assert!((MAX_NOTICES..MAX_NOTICES + notice.len()).contains(&waiting));
 }
 
-fn who_never_finishes_a_message_holds_up_nobody(engine: &str) {
+fn members_that_never_finish_a_message_do_not_delay_the_others(engine: &str) {
     let server = server(engine);
     let mut dribblers: Vec<Peer> = (0..300).map(|_| server.connect()).collect();
     let (mut witness, mut other) = (join(&server, "witness"), join(&server, "other"));
@@ -268,7 +274,7 @@ fn who_never_finishes_a_message_holds_up_nobody(engine: &str) {
     assert_memory_under(&server, 64);
 }
 
-fn a_full_descriptor_table_keeps_the_talk_going(engine: &str) {
+fn a_full_descriptor_table_does_not_stop_the_conversation(engine: &str) {
     let mut command = Command::new("sh");
     let script = format!("ulimit -n 64; exec {BINARY} server 127.0.0.1:0 --engine {engine}");
     command.args(["-c", &script]);
@@ -278,6 +284,16 @@ fn a_full_descriptor_table_keeps_the_talk_going(engine: &str) {
     server.wait_for_log("cannot accept");
     witness.send(message("witness", "0"));
     read_numbers(&mut other, "witness", 0..1);
+    // A member that leaves and returns finds the table full again. The log has said so already.
+    for _ in 0..5 {
+        let first = crowd.remove(0);
+        let mut next = server.connect();
+        drop(first);
+        next.send(message("next", "hello"));
+        witness.send(message("witness", "/who"));
+        witness.line_with(" here: ");
+        crowd.push(next);
+    }
     // The last of the crowd is outside, and gets in as soon as there is room.
     let mut last = crowd.pop().expect("there is a crowd");
     last.send(message("last", "let me in"));
@@ -292,7 +308,7 @@ fn a_full_descriptor_table_keeps_the_talk_going(engine: &str) {
     assert_eq!(again, 0, "it was said before");
 }
 
-fn resets_and_half_messages_leave_nothing_behind(engine: &str) {
+fn resets_and_half_messages_leave_nothing_open(engine: &str) {
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let before = (descriptors(&server), status(&server, "Threads"));
@@ -313,7 +329,7 @@ fn resets_and_half_messages_leave_nothing_behind(engine: &str) {
     assert_memory_under(&server, 64);
 }
 
-fn joins_and_leaves_leave_nothing_behind(engine: &str) {
+fn joins_and_leaves_leave_nothing_open(engine: &str) {
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let before = (descriptors(&server), status(&server, "Threads"));
@@ -329,7 +345,7 @@ fn joins_and_leaves_leave_nothing_behind(engine: &str) {
     assert_memory_under(&server, 64);
 }
 
-fn a_flood_does_not_keep_another_from_speaking(engine: &str) {
+fn a_flood_does_not_keep_other_members_from_speaking(engine: &str) {
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let flooder = TcpStream::connect(server.address).expect("the server accepts");
@@ -353,7 +369,7 @@ fn a_flood_does_not_keep_another_from_speaking(engine: &str) {
     drain.join().expect("ends");
 }
 
-fn rubbish_is_for_its_sender_alone(engine: &str) {
+fn only_the_sender_of_rubbish_is_told(engine: &str) {
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let mut random = Random(1);
@@ -382,7 +398,7 @@ fn rubbish_is_for_its_sender_alone(engine: &str) {
     assert_memory_under(&server, 64);
 }
 
-fn questions_without_reading_cost_little(engine: &str) {
+fn questions_from_a_member_that_does_not_read_cost_little_memory(engine: &str) {
     let server = server(engine);
     let long = "😀".repeat(MAX_NAME);
     let _crowd: Vec<Peer> = (0..MAX_LISTED).map(|_| join(&server, &long)).collect();
@@ -399,7 +415,7 @@ fn questions_without_reading_cost_little(engine: &str) {
 
 /// Each has said a message of 64 KiB but for its end, and then ends it. A control character becomes
 /// three bytes, so together that is twice what a member may be behind.
-fn many_who_speak_at_once_push_off_nobody(engine: &str) {
+fn many_members_that_speak_at_once_do_not_push_off_a_reader(engine: &str) {
     const SPEAKERS: usize = 2 * MAX_BEHIND / (3 * 65_000);
     let server = server(engine);
     let mut witness = join(&server, "witness");
@@ -427,7 +443,7 @@ fn many_who_speak_at_once_push_off_nobody(engine: &str) {
 }
 
 /// A pager, or a terminal stopped with `Ctrl-S`, does not read the log.
-fn a_log_that_nobody_reads_holds_up_nobody(engine: &str) {
+fn a_log_that_nobody_reads_does_not_delay_the_group(engine: &str) {
     let mut command = Command::new(BINARY);
     command.args(["server", "127.0.0.1:0", "--engine", engine]);
     let server = Server::spawn_unread(command);
@@ -440,7 +456,7 @@ fn a_log_that_nobody_reads_holds_up_nobody(engine: &str) {
     }
 }
 
-fn a_crowd_with_one_name_is_told_apart(engine: &str) {
+fn members_with_one_name_get_different_numbers(engine: &str) {
     let server = server(engine);
     let mut first = join(&server, "业冰蝶");
     let crowd: Vec<Peer> = (2..50).map(|_| join(&server, "业冰蝶")).collect();
@@ -456,7 +472,7 @@ fn a_crowd_with_one_name_is_told_apart(engine: &str) {
 
 /// Where the threads run out the newcomer is told, and nobody else notices.
 #[test]
-fn when_threads_run_out_the_newcomer_is_told() {
+fn a_client_that_finds_no_thread_is_told() {
     let mut command = Command::new(BINARY);
     command.args(["server", "127.0.0.1:0"]);
     // What runs out here is the address space. It is to fail a thread's stack, and not a few bytes
@@ -493,7 +509,7 @@ fn when_threads_run_out_the_newcomer_is_told() {
 // ------------------------------------------------------------------ a hostile server
 
 /// A server in the hands of the test, and the client in line mode connected to it.
-fn client_of_ours() -> (Client, Peer) {
+fn client_of_a_hostile_server() -> (Client, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("is bound");
     let client = Client::start(BINARY, address, &["--name", "victim"]);
@@ -504,7 +520,7 @@ fn client_of_ours() -> (Client, Peer) {
 
 #[test]
 fn the_client_shows_no_control_characters_of_its_server() {
-    let (client, mut server) = client_of_ours();
+    let (client, mut server) = client_of_a_hostile_server();
     server.send(b"\x1b]0;title\x07\x1b[2J\xff\xc3\x28\xe4\xb8 \x9b31m\xc2\x9b\xe2\x80\xae\r\x08\n");
     let line = client.line();
     assert!(
@@ -516,7 +532,7 @@ fn the_client_shows_no_control_characters_of_its_server() {
 
 #[test]
 fn the_client_leaves_an_endless_flood_without_newlines_on_command() {
-    let (mut client, server) = client_of_ours();
+    let (mut client, server) = client_of_a_hostile_server();
     let mut socket = server.socket().try_clone().expect("can be shared");
     let flood = thread::spawn(move || {
         let mut sent = 0;
@@ -577,7 +593,7 @@ const INPUTS: usize = if cfg!(debug_assertions) {
 };
 
 #[test]
-fn no_input_however_cut_confuses_the_decoder() {
+fn the_decoder_understands_every_input_however_it_is_cut() {
     let seeds = [
         message("业冰蝶", "你好 \"quoted\" \\ \u{7}\n"),
         "{\"name\": \"\\u4e1a\", \"msg\": \"\\ud83d\\ude00\"}".to_owned(),
@@ -618,7 +634,7 @@ fn no_input_however_cut_confuses_the_decoder() {
 }
 
 #[test]
-fn a_decoder_keeps_no_more_than_a_message() {
+fn the_decoder_keeps_at_most_one_message() {
     let mut decoder = Decoder::new();
     for _ in 0..MAX_MESSAGE {
         assert_eq!(decoder.push(b"["), []);

@@ -1,7 +1,7 @@
 //! Picks the role: the server, a client, or both in one terminal.
 
 use std::io::{self, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::{env, thread};
 
@@ -9,28 +9,28 @@ use stage2_select::{client, server};
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
-/// Loopback: only this machine gets in, until somebody asks for `0.0.0.0:3000`.
+/// Loopback: only this machine can connect. With `0.0.0.0:3000` others can, too.
 const ADDRESS: &str = "127.0.0.1:3000";
 
 fn main() -> ExitCode {
-    let words: Vec<String> = env::args_os()
+    let args: Vec<String> = env::args_os()
         .skip(1)
-        .map(|word| word.to_string_lossy().into_owned())
+        .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
     let usage = format!(
         "usage: {NAME} [server|client] [HOST:PORT]\n\
-         server: serve at HOST:PORT, {ADDRESS} unless told\n\
+         server: serve at HOST:PORT (default: {ADDRESS})\n\
          client: talk to the server there\n\
-         neither: serve there if nobody does, then talk, in one terminal\n"
+         neither: start a server there if there is none, then talk to it\n"
     );
-    let (role, rest) = match words.split_first() {
+    let (role, rest) = match args.split_first() {
         Some((role, rest)) if role == "server" || role == "client" => (role.as_str(), rest),
-        _ => ("", words.as_slice()),
+        _ => ("", args.as_slice()),
     };
     let address = match rest {
         [] => ADDRESS,
         [address] if is_address(address) => address,
-        [word] if word == "--help" || word == "-h" => {
+        [arg] if arg == "--help" || arg == "-h" => {
             let _ = io::stdout().write_all(usage.as_bytes());
             return ExitCode::SUCCESS;
         }
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether this reads `HOST:PORT`; whether there is such a host is another question.
+/// Whether this has the form `HOST:PORT`. Whether the host exists is not asked here.
 fn is_address(word: &str) -> bool {
     word.rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
@@ -68,7 +68,7 @@ fn connect(address: &str) -> Result<TcpStream, String> {
 }
 
 fn serve(address: &str) -> Result<(), String> {
-    // Not `println!`, which panics when nobody reads standard output any more.
+    // Not `println!`: it panics when standard output is closed.
     let log = |line: &str| drop(writeln!(io::stdout(), "{line}"));
     server::serve(&listen(address)?, log).map_err(|error| error.to_string())
 }
@@ -77,15 +77,29 @@ fn talk(stream: TcpStream) -> Result<(), String> {
     client::chat(stream).map_err(|error| error.to_string())
 }
 
-/// Joins the server at the address; where none answers, starts one on a thread of its own first.
+/// Joins the server at the address. If none answers there, starts one on a thread of its own first.
 fn host_or_join(address: &str) -> Result<(), String> {
-    if let Ok(stream) = TcpStream::connect(address) {
+    if let Ok(stream) = join(address) {
         return talk(stream);
     }
     let listener = listen(address).map_err(|why| format!("nobody is at {address}, and {why}"))?;
     let here = listener.local_addr().map_err(|error| error.to_string())?;
     let _ = writeln!(io::stdout(), "hosting at {here}");
-    // The log would come between the lines of the conversation.
+    // The log would stand between the lines of the conversation.
     thread::spawn(move || server::serve(&listener, |_| ()));
-    talk(connect(&here.to_string())?)
+    let stream = join(&here.to_string()).map_err(|error| error.to_string())?;
+    talk(stream)
+}
+
+/// Connects to a server on this machine. A listener at an unspecified address, such as
+/// `0.0.0.0:3000`, is reached at any address of the machine. A client that connects to the
+/// unspecified address itself fails on Windows, so it takes the loopback address.
+fn join(address: &str) -> io::Result<TcpStream> {
+    let reachable = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    };
+    let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.map(reachable).collect();
+    TcpStream::connect(&addresses[..])
 }

@@ -1,18 +1,23 @@
 //! The echo server for many clients on one thread (tutorial §2.2).
 
 use std::io::{self, Read, Write};
+use std::iter;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::readiness::{Readiness, ready, rest};
+use crate::readiness::{Backoff, ready, sleep_until};
 
-/// The most that one `read` takes, in bytes: the tutorial's `BUFSIZ`.
+/// The most bytes that one `read` takes: the tutorial's `BUFSIZ`.
 pub const BUFSIZ: usize = 1024;
 
-/// The most clients that are accepted in one pass: as many as wait in the listener's backlog, where
-/// std has room for 128. Who finds it full tries again only after a second.
-const BACKLOG: usize = 128;
+/// The most clients that are accepted in one pass: as many as can wait in the listener's backlog,
+/// which std makes 128 long. A client that finds the backlog full tries again after a second.
+const MAX_ACCEPTS: usize = 128;
+
+/// How long the log is quiet about a failure that it has reported. With a full descriptor table
+/// every `accept` fails until a client leaves.
+const LOG_QUIET: Duration = Duration::from_secs(60);
 
 /// Serves every client at once, for ever, and logs a line for each.
 ///
@@ -21,65 +26,77 @@ const BACKLOG: usize = 128;
 ///
 /// # Errors
 ///
-/// The listener is not bound, or cannot be made non-blocking.
+/// The listener is not bound, or it cannot be made non-blocking.
 pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
     log(&format!("listening on {}", listener.local_addr()?));
     listener.set_nonblocking(true)?;
-    let mut accepting = Readiness::new(Instant::now());
-    let mut full = false;
+    let mut accepting = Backoff::new(Instant::now());
+    let mut quiet_until = Instant::now();
     let mut clients: Vec<Client> = Vec::new();
     let mut clock = Clock::new();
     loop {
         let now = Instant::now();
         if accepting.is_due(now) {
-            for _ in 0..BACKLOG {
-                let accepted = ready(listener.accept().and_then(Client::new));
-                accepting.tried(matches!(accepted, Ok(Some(_))), now);
-                match accepted {
-                    Ok(Some(client)) => {
+            let mut accepted = false;
+            let waiting = iter::from_fn(|| ready(listener.accept()).transpose());
+            for connection in waiting.take(MAX_ACCEPTS) {
+                match connection.and_then(Client::new) {
+                    Ok(client) => {
                         log(&format!("...connecting from: {}", client.peer));
                         clients.push(client);
+                        accepted = true;
                     }
-                    // Nobody is waiting, so everybody is in.
-                    Ok(None) => {
-                        full = false;
-                        break;
-                    }
-                    // With a full descriptor table each try fails until somebody leaves: said once.
                     Err(error) => {
-                        if !full {
+                        if now >= quiet_until {
                             log(&format!("cannot accept: {error}"));
+                            quiet_until = now + LOG_QUIET;
                         }
-                        full = true;
                         break;
                     }
                 }
             }
+            accepting.record(accepted, now);
         }
         clients.retain_mut(|client| {
-            if !client.readiness.is_due(now) {
+            if !client.backoff.is_due(now) {
                 return true;
             }
-            let moved = client.turn(&mut clock);
-            client.readiness.tried(matches!(moved, Ok(Some(_))), now);
-            if let Err(error) = &moved {
-                log(&format!("lost {}: {error}", client.peer));
+            match client.take_turn(&mut clock) {
+                Ok(Turn::Ended) => false,
+                Ok(turn) => {
+                    client.backoff.record(turn == Turn::Moved, now);
+                    true
+                }
+                Err(error) => {
+                    log(&format!("lost {}: {error}", client.peer));
+                    false
+                }
             }
-            matches!(moved, Ok(None | Some(1..)))
         });
-        let dues = clients.iter().map(|client| client.readiness.due());
-        rest(dues.fold(accepting.due(), Instant::min));
+        let due = clients.iter().map(|client| client.backoff.due());
+        sleep_until(due.fold(accepting.due(), Instant::min));
     }
 }
 
-/// One connection, and what it has still to be told.
+/// One connection, and the data that its socket has not accepted yet.
 #[derive(Debug)]
 struct Client {
     stream: TcpStream,
     peer: SocketAddr,
-    readiness: Readiness,
+    backoff: Backoff,
     /// The part of the last answer that did not fit into the socket.
-    pending: Vec<u8>,
+    unsent: Vec<u8>,
+}
+
+/// What came of a client's turn.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// Bytes were read or written.
+    Moved,
+    /// The socket had nothing to read, or no room for what is to be written.
+    NotReady,
+    /// The client has closed its sending side: end of file.
+    Ended,
 }
 
 impl Client {
@@ -88,36 +105,39 @@ impl Client {
         Ok(Self {
             stream,
             peer,
-            readiness: Readiness::new(Instant::now()),
-            pending: Vec::new(),
+            backoff: Backoff::new(Instant::now()),
+            unsent: Vec::new(),
         })
     }
 
-    /// Reads a chunk and answers it as far as the socket takes the answer.
+    /// Reads a chunk and writes as much of the answer as the socket accepts.
     ///
-    /// Returns how many bytes moved: `None` where the socket was not ready, 0 at end of file.
-    ///
-    /// While an answer is pending nothing is read. A client that does not take its answers fills
-    /// the buffers of the kernel, then it cannot send any more: that is back-pressure, and the
-    /// server's memory never sees the flood.
+    /// While a part of an answer is unsent, nothing is read. A client that does not read its
+    /// answers fills the buffers of the kernel. Then it cannot send any more: this is
+    /// **back-pressure**. The flood never reaches the server's memory.
     ///
     /// # Errors
     ///
     /// The client reset the connection.
-    fn turn(&mut self, clock: &mut Clock) -> io::Result<Option<usize>> {
-        if self.pending.is_empty() {
+    fn take_turn(&mut self, clock: &mut Clock) -> io::Result<Turn> {
+        if self.unsent.is_empty() {
             let mut chunk = [0; BUFSIZ];
             match ready(self.stream.read(&mut chunk))? {
-                Some(length @ 1..) => {
+                None => return Ok(Turn::NotReady),
+                Some(0) => return Ok(Turn::Ended),
+                Some(length) => {
                     let stamp = format!("[{}] ", clock.now().ctime());
-                    self.pending.extend_from_slice(stamp.as_bytes());
-                    self.pending.extend_from_slice(&chunk[..length]);
+                    self.unsent.extend_from_slice(stamp.as_bytes());
+                    self.unsent.extend_from_slice(&chunk[..length]);
                 }
-                nothing => return Ok(nothing),
             }
         }
-        let written = ready(self.stream.write(&self.pending))?;
-        self.pending.drain(..written.unwrap_or(0));
-        Ok(written)
+        match ready(self.stream.write(&self.unsent))? {
+            None => Ok(Turn::NotReady),
+            Some(length) => {
+                self.unsent.drain(..length);
+                Ok(Turn::Moved)
+            }
+        }
     }
 }

@@ -1,36 +1,37 @@
-//! When to try a socket again: what stands in for the tutorial's `select()` (§2.1).
+//! When to try a socket again: what replaces the tutorial's `select()` (§2.1).
 //!
 //! POSIX `select` puts a program to sleep until one of its sockets is ready. std has no such call.
 //! It has `set_nonblocking`: a socket that is not ready answers `WouldBlock` at once, so a loop can
-//! try them all. What remains is how long to nap when none was ready. Too short burns a core, too
-//! long makes people wait. Here a socket that has been quiet for a time `t` is tried again after
-//! `t / 16`, so a nap never adds more than a sixteenth to a wait, up to a cap of 64 ms.
+//! try each socket in turn. This is **polling**. One question remains: how long should the loop
+//! sleep when no socket was ready? A short sleep burns a core, a long one makes clients wait. Here
+//! a socket that has been quiet for a time `t` is tried again after `t / 16`. So the sleep adds at
+//! most a sixteenth to the time that a client has been quiet anyway, and never more than 64 ms.
 
 use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The longest nap. Sixteen tries a second cost an idle server little, a fiftieth of a core for a
-/// thousand sockets, and nobody who has kept silent for a second sees 64 ms.
+/// The longest sleep. Sixteen tries per second and socket cost little: a thousand quiet sockets
+/// need about a fiftieth of a core. A person does not notice 64 ms after a second of silence.
 const LONGEST: Duration = Duration::from_millis(64);
 
-/// The shortest nap worth taking: the kernel wakes a sleeper some 50 µs late. A shorter one only
-/// lets other threads run.
+/// The shortest sleep worth taking. The kernel wakes a sleeping thread about 50 µs late, so for
+/// less than that the loop only lets other threads run.
 const SHORTEST: Duration = Duration::from_micros(50);
 
-/// One socket's alarm clock.
+/// How long to leave one socket alone: the longer it was quiet, the longer.
 #[derive(Debug, Clone, Copy)]
-pub struct Readiness {
+pub struct Backoff {
     /// When the socket was last ready.
     active: Instant,
-    /// How long it may be left alone.
+    /// How long the socket is left alone after a try.
     nap: Duration,
-    /// When that ends.
+    /// When the nap ends.
     due: Instant,
 }
 
-impl Readiness {
-    /// A socket that is to be tried at once.
+impl Backoff {
+    /// For a socket that is to be tried at once.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
@@ -40,15 +41,15 @@ impl Readiness {
         }
     }
 
-    /// Whether the socket is to be tried in this pass. It is already when half of its nap is over:
+    /// Whether to try the socket in this pass. The second half of a nap already counts as due:
     /// one pass for many sockets costs less than many passes.
     #[must_use]
     pub fn is_due(&self, now: Instant) -> bool {
         self.due <= now + self.nap / 2
     }
 
-    /// Notes what a try has shown: the socket was ready, or it answered `WouldBlock`.
-    pub fn tried(&mut self, ready: bool, now: Instant) {
+    /// Records what a try has shown: the socket was ready, or it answered `WouldBlock`.
+    pub fn record(&mut self, ready: bool, now: Instant) {
         if ready {
             self.active = now;
         }
@@ -56,7 +57,7 @@ impl Readiness {
         self.due = now + self.nap;
     }
 
-    /// When it is to be tried at the latest; the loop naps until the first of all.
+    /// When the socket must be tried again. The loop sleeps until the earliest of all.
     #[must_use]
     pub fn due(&self) -> Instant {
         self.due
@@ -64,7 +65,7 @@ impl Readiness {
 }
 
 /// Ends a pass: gives the processor away until the first socket is due.
-pub fn rest(due: Instant) {
+pub fn sleep_until(due: Instant) {
     match due.saturating_duration_since(Instant::now()) {
         nap if nap < SHORTEST => thread::yield_now(),
         nap => thread::sleep(nap),
@@ -75,7 +76,7 @@ pub fn rest(due: Instant) {
 ///
 /// # Errors
 ///
-/// Every other error as it is.
+/// Every other error, unchanged.
 pub fn ready<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,10 +1,14 @@
 //! Local time: `time.ctime()` and `time.localtime()` of the tutorial, which std does not have.
 //!
-//! The offset from UTC is what `date +%z` says, so the `TZ` variable and the system's zone are
-//! honoured; where there is no `date`, time is UTC. The calendar is the proleptic Gregorian one of
-//! POSIX ("Seconds Since the Epoch", XBD §4.16), the layout that of C's `asctime`.
+//! The offset from UTC is what `date +%z` prints, so it follows the `TZ` variable and the system's
+//! time zone. Where there is no `date`, as on Windows, the time is UTC. The calendar is the
+//! proleptic Gregorian calendar of POSIX ("Seconds Since the Epoch", XBD §4.16). The layout is that
+//! of C's `asctime`.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
@@ -12,14 +16,15 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// How long an offset is believed, in seconds. Nearly every zone changes its own on a full quarter
-/// of an hour, so asking once in each quarter follows the change the moment it happens.
+/// How long an offset is used, in seconds. Nearly every time zone changes its offset on a full
+/// quarter of an hour, so asking once in each quarter notices the change when it happens.
 const QUARTER: i64 = 15 * 60;
 
-/// Tells local time, and remembers the offset in between.
+/// Tells local time. It keeps the offset from UTC, because asking for it starts a program.
 #[derive(Debug)]
 pub struct Clock {
-    offset: i64,
+    /// In seconds east of UTC. An atomic number can be set by one thread and read by another.
+    offset: Arc<AtomicI64>,
     quarter: i64,
 }
 
@@ -28,7 +33,7 @@ impl Clock {
     #[must_use]
     pub fn new() -> Self {
         let quarter = unix_time() / QUARTER;
-        let offset = offset_from_utc().unwrap_or(0);
+        let offset = Arc::new(AtomicI64::new(offset_from_utc().unwrap_or(0)));
         Self { offset, quarter }
     }
 
@@ -37,10 +42,13 @@ impl Clock {
         let now = unix_time();
         if now / QUARTER != self.quarter {
             self.quarter = now / QUARTER;
-            // A `date` that cannot be started this time does not change the zone.
-            self.offset = offset_from_utc().unwrap_or(self.offset);
+            let offset = Arc::clone(&self.offset);
+            // On a thread of its own, so that no client waits until `date` has ended. If the thread
+            // or `date` cannot be started, the offset stays as it is.
+            let ask = move || offset_from_utc().map(|new| offset.store(new, Ordering::Relaxed));
+            let _ = thread::Builder::new().spawn(ask);
         }
-        DateTime::from_unix(now + self.offset)
+        DateTime::from_unix(now + self.offset.load(Ordering::Relaxed))
     }
 }
 
@@ -50,10 +58,10 @@ impl Default for Clock {
     }
 }
 
-/// A date and a time of day, as on the calendar on the wall.
+/// A date and a time of day, in local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime {
-    /// The year, as 2019.
+    /// The year, for example 2019.
     pub year: i64,
     /// The month, 1 to 12.
     pub month: u8,
@@ -98,7 +106,7 @@ impl DateTime {
     }
 
     /// The layout of C's `ctime`, 24 characters in this millennium: `Thu Mar 21 12:55:05 2019`.
-    /// A day of one digit is padded with a blank.
+    /// A day of one digit is padded with a space.
     #[must_use]
     pub fn ctime(&self) -> String {
         format!(

@@ -4,14 +4,11 @@
 
 pub mod client;
 pub mod clock;
+pub mod json;
 pub mod limits;
 pub mod message;
 pub mod names;
 pub mod readiness;
-pub mod room;
-pub mod select;
 pub mod server;
-pub mod tape;
 pub mod text;
-pub mod threads;
 pub mod window;

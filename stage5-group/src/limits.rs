@@ -1,61 +1,73 @@
-//! Every limit of the chat, with its reason. A server that sets none has the limits of its memory.
+//! Every limit of the group chat, with its reason. Without limits a server ends when its memory,
+//! its descriptors or its threads do.
 
 use std::time::Duration;
 
-/// The longest message on the wire, in bytes, its newline included. A member that sends more
-/// without an end has no end in mind: a notice, and the door.
+/// The longest message on the wire, in bytes, with its newline. A member that sends more bytes
+/// without an end receives a notice and is disconnected.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
-/// The deepest nesting of arrays and objects in a message. The decoder recurses, and the sender
-/// must not choose how deep.
+/// How deep arrays and objects in a message may be nested. The decoder calls itself for each level,
+/// and the sender must not choose how often.
 pub const MAX_NESTING: usize = 64;
 
-/// The longest name, in characters, before the server's `#2`.
+/// The longest name, in characters, without the `#2` that the server may add.
 pub const MAX_NAME: usize = 32;
 
-/// The largest room in which joins and leaves are announced. In a larger one everybody coming in
-/// would be told about everybody: n² lines.
+/// The largest room in which joins and leaves are announced. In a room of n members, n joins would
+/// be announced to n members each.
 pub const MAX_ANNOUNCED: usize = 100;
 
-/// How many names `/who` lists: the answer must not be a flood.
+/// How many names `/who` lists, so that the answer is not a flood.
 pub const MAX_LISTED: usize = 100;
 
-/// The most that the select engine reads from one member in a pass, in bytes, so that one who sends
-/// without pause does not keep the others from getting in.
-pub const READ: usize = 8 * 1024;
+/// The most bytes that the polling engine reads from one member in a pass, so that a member that
+/// sends without a pause does not keep the others from being read.
+pub const MAX_READ_POLLING: usize = 8 * 1024;
 
-/// The same for a reader of the threads engine. What it has made of that waits with it for the hub,
-/// and two bytes of rubbish make a refusal of 48.
-pub const CHUNK: usize = 1024;
+/// The most bytes that a reader of the threads engine reads at once. What it makes of them waits
+/// for the hub, and two bytes that are no message make a refusal of 48 bytes.
+pub const MAX_READ_THREADS: usize = 1024;
 
-/// How far behind everybody else a member may fall, in bytes, before it is dropped; up to a quarter
-/// more, for the tape is cut in pieces. All the members that are behind share these bytes.
+/// How many events may wait for the hub before the readers wait. With more of them each round of
+/// writing serves more lines; with fewer of them less memory waits, at up to 64 KiB per message.
+pub const INBOX: usize = 64;
+
+/// How many bytes a member may be behind the others before it is disconnected. It may be a quarter
+/// more, because the tape is cut in pieces. All members that are behind share these bytes.
 pub const MAX_BEHIND: usize = 12 * 1024 * 1024;
 
-/// How many bytes of notices may wait for one member: who asks faster than it reads is not answered.
+/// How many bytes of notices may wait for one member. A member that asks and does not read the
+/// answers receives no more of them.
 pub const MAX_NOTICES: usize = 64 * 1024;
 
-/// How much may be said in one round, in bytes, before all are written to: a good deal less than
-/// [`MAX_BEHIND`], so that many who speak at once do not push off somebody who does read.
-pub const ROUND: usize = 1024 * 1024;
+/// How many bytes may be said in one round before they are written to everyone. This is much less
+/// than [`MAX_BEHIND`], so that a member that reads is never behind because many speak at once.
+pub const MAX_ROUND: usize = 1024 * 1024;
 
-/// How long a member that has something to read may take nothing of it.
+/// How long a member with unsent data may accept none of it.
 pub const MAX_STALL: Duration = Duration::from_secs(60);
 
-/// The most newcomers that the select engine accepts in one pass: as many as wait in the listener's
-/// backlog, where std has room for 128. Who finds it full tries again only after a second.
-pub const BACKLOG: usize = 128;
+/// How soon a member with a full socket is tried again. A shorter time makes more rounds of writing,
+/// with fewer lines in each.
+pub const RETRY: Duration = Duration::from_millis(1);
 
-/// The most threads of the threads engine. Linux has room for some 16,000 in a process, since a
-/// thread takes four of its 65,530 memory mappings (`vm.max_map_count`). It must not come to that,
-/// for std aborts the program when a thread that has started finds no room for its signal stack.
-pub const MAX_THREADS: usize = 15_000;
+/// The most connections that the polling engine accepts in one pass: as many as can wait in the
+/// listener's backlog, which std makes 128 long. A client that finds the backlog full tries again
+/// after a second.
+pub const MAX_ACCEPTS: usize = 128;
 
-/// With how many threads the threads engine takes in nobody more: most of the rest is for couriers.
-pub const MAX_READERS: usize = 8_100;
+/// The most readers of the threads engine. On Linux a process has room for some 16,000 threads,
+/// because each takes four of its 65,530 memory mappings (`vm.max_map_count`). This is less: if a
+/// thread starts and finds no room for its signal stack, std aborts the program.
+pub const MAX_READERS: usize = 15_000;
 
-/// A rest after a failed `accept`: a full descriptor table does not empty itself any sooner.
+/// How many connections that found the group full stay open. Each has long read why when its place
+/// is needed for another.
+pub const MAX_TURNED_AWAY: usize = 64;
+
+/// The pause after a failed `accept`. A full descriptor table does not empty itself any sooner.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long the log keeps silent about a trouble that it has told.
-pub const REPEAT: Duration = Duration::from_secs(60);
+/// How long the log is quiet about a failure that it has reported.
+pub const LOG_QUIET: Duration = Duration::from_secs(60);

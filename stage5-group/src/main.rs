@@ -1,7 +1,7 @@
 //! Picks the role: the server, a client, or both in one terminal.
 
 use std::io::{self, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::LazyLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -12,7 +12,7 @@ use stage5_group::{client, names};
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
-/// Loopback: only this machine gets in, until somebody asks for `0.0.0.0:3000`.
+/// Loopback: only this machine can connect. With `0.0.0.0:3000` others can, too.
 const ADDRESS: &str = "127.0.0.1:3000";
 
 /// What the command line asks for.
@@ -32,23 +32,23 @@ enum Role {
 }
 
 fn main() -> ExitCode {
-    let words = env::args_os()
+    let args: Vec<String> = env::args_os()
         .skip(1)
-        .map(|word| word.to_string_lossy().into_owned());
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
     let usage = format!(
-        "usage: {NAME} server [HOST:PORT] [--engine threads|select]\n       \
+        "usage: {NAME} server [HOST:PORT] [--engine threads|polling]\n       \
          {NAME} client [HOST:PORT] [--name NAME] [--plain]\n       \
          {NAME} [any of these]\n\
-         server: host the group at HOST:PORT, {ADDRESS} unless told\n\
-         client: join the group there; --plain does without the window\n\
-         neither: host it there if nobody does, then join, in one terminal\n"
+         server: host the group at HOST:PORT (default: {ADDRESS})\n\
+         client: join the group there; --plain works in lines, without the window\n\
+         neither: host the group there if nobody does, then join it\n"
     );
-    let words: Vec<String> = words.collect();
-    if words.iter().any(|word| word == "--help" || word == "-h") {
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         let _ = io::stdout().write_all(usage.as_bytes());
         return ExitCode::SUCCESS;
     }
-    let Some(options) = parse(&words) else {
+    let Some(options) = parse(&args) else {
         let _ = io::stderr().write_all(usage.as_bytes());
         return ExitCode::from(2);
     };
@@ -66,50 +66,48 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads the command line; `None` where it asks for nothing that there is.
-fn parse(words: &[String]) -> Option<Options> {
-    let mut words = words.iter().map(String::as_str).peekable();
-    let role = match words.peek() {
+/// Reads the command line. Returns `None` if something in it is wrong.
+fn parse(args: &[String]) -> Option<Options> {
+    let mut args = args.iter().map(String::as_str).peekable();
+    let role = match args.peek() {
         Some(&"server") => Role::Server,
         Some(&"client") => Role::Client,
         _ => Role::Both,
     };
     if role != Role::Both {
-        words.next();
+        args.next();
     }
-    let (mut address, mut engine, mut name, mut plain) = (None, None, None, false);
-    while let Some(word) = words.next() {
-        match word {
-            "--engine" if role != Role::Client && engine.is_none() => {
-                engine = Some(match words.next()? {
+    let mut address = None;
+    let mut options = Options {
+        role,
+        address: String::new(),
+        engine: Engine::Threads,
+        name: names::pick().to_owned(),
+        plain: false,
+    };
+    while let Some(arg) = args.next() {
+        match arg {
+            "--engine" if role != Role::Client => {
+                options.engine = match args.next()? {
                     "threads" => Engine::Threads,
-                    "select" => Engine::Select,
+                    "polling" => Engine::Polling,
                     _ => return None,
-                });
+                };
             }
-            "--name" if role != Role::Server && name.is_none() => {
-                name = Some(
-                    words
-                        .next()
-                        .filter(|name| !name.trim().is_empty())?
-                        .to_owned(),
-                );
+            "--name" if role != Role::Server => {
+                let name = args.next().filter(|name| !name.trim().is_empty())?;
+                name.clone_into(&mut options.name);
             }
-            "--plain" if role != Role::Server => plain = true,
-            _ if address.is_none() && is_address(word) => address = Some(word.to_owned()),
+            "--plain" if role != Role::Server => options.plain = true,
+            _ if is_address(arg) && address.is_none() => address = Some(arg.to_owned()),
             _ => return None,
         }
     }
-    Some(Options {
-        role,
-        address: address.unwrap_or_else(|| ADDRESS.to_owned()),
-        engine: engine.unwrap_or(Engine::Threads),
-        name: name.unwrap_or_else(|| names::pick().to_owned()),
-        plain,
-    })
+    options.address = address.unwrap_or_else(|| ADDRESS.to_owned());
+    Some(options)
 }
 
-/// Whether this reads `HOST:PORT`; whether there is such a host is another question.
+/// Whether this has the form `HOST:PORT`. Whether the host exists is not asked here.
 fn is_address(word: &str) -> bool {
     word.rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
@@ -128,15 +126,15 @@ fn serve(options: &Options) -> Result<(), String> {
     server::serve(listener, options.engine, log).map_err(|error| error.to_string())
 }
 
-/// Prints a line of the server's log, on a thread of its own: a pager, or a terminal that `Ctrl-S`
-/// has stopped, holds up whoever writes to it, and that must not be the group. What is more than
-/// such a reader ever looks at is left out.
+/// Prints a line of the server's log, on a thread of its own. A terminal that `Ctrl-S` has stopped
+/// makes every program wait that writes to it, and so does a pager. The group must not wait for
+/// them. If more lines wait than anybody reads, the rest is left out.
 fn log(line: &str) {
     static LOG: LazyLock<SyncSender<String>> = LazyLock::new(|| {
         let (log, lines) = sync_channel::<String>(10_000);
         thread::spawn(move || {
             for line in lines {
-                // Not `println!`, which panics when nobody reads standard output any more.
+                // Not `println!`: it panics when standard output is closed.
                 let _ = writeln!(io::stdout(), "{line}");
             }
         });
@@ -149,17 +147,31 @@ fn talk(stream: TcpStream, options: &Options) -> Result<(), String> {
     client::chat(stream, &options.name, options.plain).map_err(|error| error.to_string())
 }
 
-/// Joins the group at the address; where there is none, hosts it on a thread of its own first.
+/// Joins the group at the address. If no server answers there, hosts it on a thread of its own first.
 fn host_or_join(options: &Options) -> Result<(), String> {
     let address = &options.address;
-    if let Ok(stream) = TcpStream::connect(address) {
+    if let Ok(stream) = join(address) {
         return talk(stream, options);
     }
     let listener = listen(address).map_err(|why| format!("nobody is at {address}, and {why}"))?;
     let here = listener.local_addr().map_err(|error| error.to_string())?;
     let _ = writeln!(io::stdout(), "hosting at {here}");
     let engine = options.engine;
-    // The log would come between the lines of the conversation.
+    // The log would stand between the lines of the conversation.
     thread::spawn(move || server::serve(listener, engine, |_| ()));
-    talk(connect(&here.to_string())?, options)
+    let stream = join(&here.to_string()).map_err(|error| error.to_string())?;
+    talk(stream, options)
+}
+
+/// Connects to a server on this machine. A listener at an unspecified address, such as
+/// `0.0.0.0:3000`, is reached at any address of the machine. A client that connects to the
+/// unspecified address itself fails on Windows, so it takes the loopback address.
+fn join(address: &str) -> io::Result<TcpStream> {
+    let reachable = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    };
+    let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.map(reachable).collect();
+    TcpStream::connect(&addresses[..])
 }

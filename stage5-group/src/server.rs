@@ -1,21 +1,24 @@
-//! The group chat server (tutorial §5.4), with a choice of two engines for one room.
+//! The group chat server (tutorial §5.4). Two engines serve one [`Group`](group::Group).
+
+pub mod group;
+pub mod polling;
+pub mod room;
+pub mod tape;
+pub mod threads;
 
 use std::io;
 use std::net::TcpListener;
 
-use crate::clock::DateTime;
-use crate::{select, threads};
-
-/// Who reads which socket when, and who writes.
+/// Decides which socket is read when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// A thread for each member, and one for the room: [`threads`].
+    /// A thread for each member, and one for the group: [`threads`].
     Threads,
-    /// One thread for all, by chapter 2's readiness loop: [`select`].
-    Select,
+    /// One thread for everyone, with chapter 2's readiness loop: [`polling`].
+    Polling,
 }
 
-/// Serves the group, for ever, and logs a line for each that comes.
+/// Serves the group, for ever, and logs a line for each member that joins or is lost.
 ///
 /// # Errors
 ///
@@ -24,21 +27,6 @@ pub fn serve(listener: TcpListener, engine: Engine, log: fn(&str)) -> io::Result
     log(&format!("listening on {}", listener.local_addr()?));
     match engine {
         Engine::Threads => threads::serve(listener, log),
-        Engine::Select => select::serve(&listener, log),
+        Engine::Polling => polling::serve(&listener, log),
     }
-}
-
-/// The time in the layout of the tutorial's `strftime`: `2019-03-21 17:30:00`.
-#[must_use]
-pub fn stamp(time: &DateTime) -> String {
-    let DateTime {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        ..
-    } = time;
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
 }

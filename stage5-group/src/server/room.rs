@@ -1,7 +1,7 @@
-//! Who is here, and what everybody is told: the chat itself.
+//! Who is in the room, and what everyone is told: the meaning of each message.
 //!
-//! Events go in, bytes come out. Nothing here knows of sockets, threads or the time of day, so the
-//! two engines share it, and a test can play a whole evening through it without a network.
+//! Events go in, lines come out. This module knows nothing of sockets, threads or the time of day.
+//! So both engines use it, and a test can play a whole evening without a network.
 
 use std::collections::{BTreeMap, HashSet};
 use std::mem;
@@ -10,19 +10,19 @@ use crate::limits::{MAX_ANNOUNCED, MAX_LISTED, MAX_NAME};
 use crate::message::{Message, Refusal};
 use crate::text::{harmless, width};
 
-/// One connection, for as long as the server runs; never given twice.
+/// The number of a connection. No number is used twice while the server runs.
 pub type Id = u64;
 
 /// The room.
 #[derive(Debug, Default)]
 pub struct Room {
-    /// Those with a name.
+    /// The members that have a name.
     members: BTreeMap<Id, Member>,
-    /// Those without: nobody knows a connection before it has sent a message, for that is where its
-    /// name is. It gets what is said from its beginning on.
+    /// The connections without a name: the name comes with the first message. They already receive
+    /// what is said.
     nameless: HashSet<Id>,
-    /// The names that are shown now.
-    shown: HashSet<String>,
+    /// The displayed names of all members.
+    taken: HashSet<String>,
     /// The time that new lines bear.
     stamp: String,
     output: Output,
@@ -37,13 +37,13 @@ pub struct Output {
     pub one: Vec<(Id, Vec<u8>)>,
 }
 
-/// One who has said who it is.
+/// A connection that has sent its name.
 #[derive(Debug, Default)]
 struct Member {
-    /// The name that it asked for, presentable.
-    asked: String,
-    /// The name that it got, which nobody else has.
-    shown: String,
+    /// The name that it asked for, sanitized.
+    requested: String,
+    /// The name that it got. No other member has it.
+    display: String,
 }
 
 impl Room {
@@ -53,74 +53,74 @@ impl Room {
         Self::default()
     }
 
-    /// Sets the time that the following lines bear, as `2019-03-21 17:30:00`.
+    /// Sets the time that the following lines bear, for example `2019-03-21 17:30:00`.
     pub fn set_time(&mut self, stamp: String) {
         self.stamp = stamp;
     }
 
-    /// Takes out what the members are to be told since the last time.
+    /// Takes out what the members are to be told since the last call.
     pub fn take_output(&mut self) -> Output {
         mem::take(&mut self.output)
     }
 
-    /// Somebody connects.
+    /// A client connects.
     pub fn join(&mut self, id: Id) {
         self.nameless.insert(id);
     }
 
-    /// Something comes from a member: a message, a hello, a question, or rubbish.
+    /// A member sends a message (a text, a hello or a question), or something that is refused.
     pub fn hear(&mut self, id: Id, heard: Result<Message, Refusal>) {
         let message = match heard {
             Ok(message) => message,
-            Err(refusal) => return self.tell(id, &refusal.to_string()),
+            Err(refusal) => return self.notify(id, &refusal.to_string()),
         };
-        self.know(id, &message.name);
+        self.update_name(id, &message.name);
         match message.text.trim_end() {
-            "" => {} // a hello: the name was all there is to it
-            "/who" => self.tell(id, &self.list()),
+            "" => {} // a hello: it only makes the name known
+            "/who" => self.notify(id, &self.list()),
             text => self.broadcast(id, text),
         }
     }
 
-    /// Somebody has nothing more to say, or is gone.
+    /// A member leaves, or its connection is lost.
     pub fn leave(&mut self, id: Id) {
         self.nameless.remove(&id);
-        if let Some(Member { shown, .. }) = self.members.remove(&id) {
-            self.shown.remove(&shown);
-            self.announce(&format!("{shown} left, {} here", self.members.len()));
+        if let Some(Member { display, .. }) = self.members.remove(&id) {
+            self.taken.remove(&display);
+            self.announce(&format!("{display} left, {} here", self.members.len()));
         }
     }
 
-    /// Learns a member's name, from its first message, or from one with another name than before.
-    fn know(&mut self, id: Id, asked: &str) {
-        let name = presentable(asked);
+    /// Learns a member's name from its first message, and a new name from a later one.
+    fn update_name(&mut self, id: Id, requested: &str) {
+        let requested = sanitize_name(requested);
         if self.nameless.remove(&id) {
             self.members.insert(id, Member::default());
         }
         let member = self.members.get_mut(&id);
-        let Some(member) = member.filter(|member| member.asked != name) else {
+        let Some(member) = member.filter(|member| member.requested != requested) else {
             return;
         };
-        let before = mem::take(&mut member.shown);
-        self.shown.remove(&before);
-        let now = free_name(&name, &self.shown);
-        self.shown.insert(now.clone());
-        member.asked = name;
-        member.shown.clone_from(&now);
+        let before = mem::take(&mut member.display);
+        self.taken.remove(&before);
+        let display = unique_name(&requested, &self.taken);
+        self.taken.insert(display.clone());
+        member.requested = requested;
+        member.display.clone_from(&display);
         if before.is_empty() {
-            self.announce(&format!("{now} joined, {} here", self.members.len()));
-        } else if before != now {
-            self.announce(&format!("{before} is now {now}"));
+            self.announce(&format!("{display} joined, {} here", self.members.len()));
+        } else if before != display {
+            self.announce(&format!("{before} is now {display}"));
         }
     }
 
-    /// A member's line, for everyone. A newline in the text becomes a newline and four blanks:
-    /// only the server begins a line at the margin, with a time and a name that it vouches for.
+    /// Adds a member's line for everyone. Each newline in the text becomes a newline and four
+    /// spaces. So each line at the left margin begins with a time and a name from the server.
     fn broadcast(&mut self, id: Id, text: &str) {
         let Some(member) = self.members.get(&id) else {
             return;
         };
-        let mut line = format!("[{}]{}: ", self.stamp, member.shown);
+        let mut line = format!("[{}]{}: ", self.stamp, member.display);
         for (index, part) in text.lines().enumerate() {
             if index > 0 {
                 line.push_str("\n    ");
@@ -131,7 +131,7 @@ impl Room {
         self.output.everyone.extend_from_slice(line.as_bytes());
     }
 
-    /// A notice for everyone, while the room is small enough to be interested.
+    /// Adds a notice for everyone, unless the room is too large for it.
     fn announce(&mut self, text: &str) {
         if self.members.len() + self.nameless.len() <= MAX_ANNOUNCED {
             let notice = self.notice(text);
@@ -139,20 +139,20 @@ impl Room {
         }
     }
 
-    /// A notice for one.
-    fn tell(&mut self, id: Id, text: &str) {
+    /// Adds a notice for one member.
+    fn notify(&mut self, id: Id, text: &str) {
         let notice = self.notice(text);
         self.output.one.push((id, notice.into_bytes()));
     }
 
-    /// A notice is told from a chat line by the blank: no name begins with one.
+    /// The space tells a notice from a member's line: no name begins with a space.
     fn notice(&self, text: &str) -> String {
         format!("[{}] {text}\n", self.stamp)
     }
 
-    /// Who is here: `3 here: 业冰蝶, 同静槐, 同静槐#2`.
+    /// Who is in the room, for example `3 here: 业冰蝶, 同静槐, 同静槐#2`.
     fn list(&self) -> String {
-        let names = self.members.values().map(|member| member.shown.as_str());
+        let names = self.members.values().map(|member| member.display.as_str());
         let names: Vec<&str> = names.take(MAX_LISTED).collect();
         let mut list = format!("{} here: {}", self.members.len(), names.join(", "));
         if self.members.len() > names.len() {
@@ -165,12 +165,12 @@ impl Room {
     }
 }
 
-/// The name, with a number if somebody else has it: `业冰蝶#2`.
+/// The name, with a number if another member has it: `业冰蝶#2`.
 ///
-/// The number is the next after one that is in use. It is found by doubling and then halving, in
-/// a dozen tries among thousands of the same name, so that changing names is no way to keep the
-/// room busy.
-fn free_name(name: &str, taken: &HashSet<String>) -> String {
+/// The number follows one that is in use. It is found by doubling and then halving, with a dozen
+/// tries among thousands of equal names. So a member that changes its name again and again does not
+/// keep the server busy.
+fn unique_name(name: &str, taken: &HashSet<String>) -> String {
     let numbered = |number| match number {
         1 => name.to_owned(),
         _ => format!("{name}#{number}"),
@@ -190,19 +190,17 @@ fn free_name(name: &str, taken: &HashSet<String>) -> String {
     numbered(free)
 }
 
-/// A name as it may be shown: on one line, visible, not too long, and without what only the server
-/// writes: the colon that ends a name in a chat line, and a number such as `#2` at the end.
-fn presentable(asked: &str) -> String {
-    let visible = asked
-        .chars()
-        .filter(|&c| !is_invisible(c))
-        .map(|c| match harmless(c) {
-            ':' | '：' | '︓' | '︰' | '﹕' | '∶' | '꞉' | '˸' | '׃' => '_',
-            c if c.is_whitespace() => ' ',
-            c => c,
-        });
-    // A combining mark at the beginning would change what stands before the name.
-    let name = visible.skip_while(|&c| c == ' ' || width(c) == 0);
+/// A name that is safe to display: on one line, visible, not too long, and without what only the
+/// server writes. That is the colon after a name, and a number such as `#2` at its end.
+fn sanitize_name(requested: &str) -> String {
+    let visible = requested.chars().filter(|&c| !is_invisible(c));
+    let safe = visible.map(|c| match harmless(c) {
+        ':' | '：' | '︓' | '︰' | '﹕' | '∶' | '꞉' | '˸' | '׃' => '_',
+        c if c.is_whitespace() => ' ',
+        c => c,
+    });
+    // A combining mark at the beginning would change the character before the name.
+    let name = safe.skip_while(|&c| c == ' ' || width(c) == 0);
     let name: String = name.take(MAX_NAME).collect();
     let mut name = name.as_str();
     loop {
@@ -219,13 +217,13 @@ fn presentable(asked: &str) -> String {
     }
 }
 
-/// Whether this may stand in a number, or on one of its digits.
+/// Whether the character can be part of a number: a digit, or a mark on a digit.
 fn is_numbering(c: char) -> bool {
     c.is_numeric() || width(c) == 0
 }
 
-/// Whether two names could differ in this character and look alike: the format characters and
-/// fillers of Unicode that leave no mark.
+/// Whether two names that differ only in this character look alike: the format characters and
+/// fillers of Unicode, which nobody sees.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{AD}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
         | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2065}' | '\u{206A}'..='\u{206F}'

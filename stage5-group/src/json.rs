@@ -1,0 +1,291 @@
+//! JSON as RFC 8259 defines it: a strict reader, and the quoting of a string.
+//!
+//! The reader is a recursive-descent parser: one method for each rule of the grammar. The number
+//! after § is the section of the RFC.
+
+use std::fmt;
+
+use crate::limits::MAX_NESTING;
+
+/// Where a text is not the JSON that it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// The position of the byte, counted from 0.
+    pub at: usize,
+    /// What should be there.
+    pub expected: &'static str,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {} at byte {}", self.expected, self.at)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Writes a string (§7): quotes, backslashes and control characters are escaped.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            ..' ' => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Reads one text from its beginning to its end.
+#[derive(Debug)]
+pub struct Parser<'a> {
+    text: &'a str,
+    /// The position of the next byte.
+    at: usize,
+}
+
+impl<'a> Parser<'a> {
+    /// A parser at the beginning of the text.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not UTF-8 (§8.1).
+    pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
+        match str::from_utf8(bytes) {
+            Ok(text) => Ok(Self { text, at: 0 }),
+            Err(error) => Err(Error {
+                at: error.valid_up_to(),
+                expected: "UTF-8",
+            }),
+        }
+    }
+
+    /// The error that something else should be here.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn expected<T>(&self, expected: &'static str) -> Result<T, Error> {
+        let at = self.at;
+        Err(Error { at, expected })
+    }
+
+    /// The end of the text, after white space.
+    ///
+    /// # Errors
+    ///
+    /// Something else follows.
+    pub fn end(&mut self) -> Result<(), Error> {
+        self.white_space();
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => self.expected("the end"),
+        }
+    }
+
+    /// An object (§4). `field` receives each name, and must read the value.
+    ///
+    /// # Errors
+    ///
+    /// There is no object here, or `field` failed.
+    pub fn object(
+        &mut self,
+        mut field: impl FnMut(&mut Self, &str) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.white_space();
+        if !self.take(b'{') {
+            return self.expected("'{'");
+        }
+        self.list(b'}', "',' or '}'", |parser| {
+            let name = parser.string()?;
+            parser.white_space();
+            if !parser.take(b':') {
+                return parser.expected("':'");
+            }
+            parser.white_space();
+            field(parser, &name)
+        })
+    }
+
+    /// Any value (§3), read and forgotten, inside `depth` arrays and objects.
+    ///
+    /// # Errors
+    ///
+    /// There is no value here, or it is nested deeper than [`MAX_NESTING`].
+    pub fn skip(&mut self, depth: usize) -> Result<(), Error> {
+        if depth > MAX_NESTING {
+            return self.expected("less nesting");
+        }
+        match self.peek() {
+            Some(b'{') => self.object(|parser, _| parser.skip(depth + 1)),
+            Some(b'[') => {
+                self.at += 1;
+                self.list(b']', "',' or ']'", |parser| parser.skip(depth + 1))
+            }
+            Some(b'"') => self.string().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => self.literal(),
+        }
+    }
+
+    /// A string (§7), with its escapes decoded.
+    ///
+    /// # Errors
+    ///
+    /// There is no string here.
+    pub fn string(&mut self) -> Result<String, Error> {
+        if !self.take(b'"') {
+            return self.expected("a string");
+        }
+        let mut string = String::new();
+        loop {
+            let start = self.at;
+            self.take_while(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+            string.push_str(&self.text[start..self.at]);
+            if self.take(b'"') {
+                return Ok(string);
+            }
+            if !self.take(b'\\') {
+                return self.expected("'\"' or an escaped control character");
+            }
+            string.push(self.escape()?);
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Takes the byte if it is the next one.
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Takes bytes as long as they are of this kind. Returns how many it took.
+    fn take_while(&mut self, kind: impl Fn(u8) -> bool) -> usize {
+        let start = self.at;
+        while self.peek().is_some_and(&kind) {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    /// White space between tokens (§2).
+    fn white_space(&mut self) {
+        self.take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    }
+
+    /// What stands between the brackets of an object (§4) or an array (§5): items with commas
+    /// between them, up to the byte `close`.
+    fn list(
+        &mut self,
+        close: u8,
+        expected: &'static str,
+        mut item: impl FnMut(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.white_space();
+        if self.take(close) {
+            return Ok(());
+        }
+        loop {
+            self.white_space();
+            item(self)?;
+            self.white_space();
+            if self.take(close) {
+                return Ok(());
+            }
+            if !self.take(b',') {
+                return self.expected(expected);
+            }
+        }
+    }
+
+    /// `true`, `false` or `null` (§3).
+    fn literal(&mut self) -> Result<(), Error> {
+        let rest = &self.text[self.at..];
+        match ["true", "false", "null"]
+            .into_iter()
+            .find(|word| rest.starts_with(word))
+        {
+            Some(word) => {
+                self.at += word.len();
+                Ok(())
+            }
+            None => self.expected("a value"),
+        }
+    }
+
+    /// A number (§6): no leading zero, digits on both sides of a point.
+    fn number(&mut self) -> Result<(), Error> {
+        self.take(b'-');
+        if !self.take(b'0') {
+            self.digits()?;
+        }
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _signed = self.take(b'+') || self.take(b'-');
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), Error> {
+        match self.take_while(|byte| byte.is_ascii_digit()) {
+            0 => self.expected("a digit"),
+            _ => Ok(()),
+        }
+    }
+
+    /// What follows a backslash.
+    fn escape(&mut self) -> Result<char, Error> {
+        let c = match self.peek() {
+            Some(byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{C}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                self.at += 1;
+                return self.code_point();
+            }
+            _ => return self.expected("an escape"),
+        };
+        self.at += 1;
+        Ok(c)
+    }
+
+    /// Four hexadecimal digits (§7), or two times four for a character that needs a pair of
+    /// surrogates. The grammar also allows half of a pair, and calls the result unpredictable
+    /// (§8.2). To refuse it is this server's own rule, and that of I-JSON (RFC 7493 §2.1).
+    fn code_point(&mut self) -> Result<char, Error> {
+        let first = self.hex()?;
+        let second = match first {
+            0xD800..=0xDBFF if self.take(b'\\') && self.take(b'u') => self.hex()?,
+            _ => 0,
+        };
+        match char::decode_utf16([first, second]).next() {
+            Some(Ok(c)) => Ok(c),
+            _ => self.expected("a pair of surrogates"),
+        }
+    }
+
+    fn hex(&mut self) -> Result<u16, Error> {
+        let digits = self.text.get(self.at..self.at + 4);
+        match digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            Some(digits) => {
+                self.at += 4;
+                Ok(u16::from_str_radix(digits, 16).expect("four hexadecimal digits fit"))
+            }
+            None => self.expected("four hexadecimal digits"),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Everyone in the group, and how far each member has got: all that the two engines share.
+//!
+//! An engine decides which socket to read when. It hands what it read to [`Group::hear`], and calls
+//! [`Group::write`] after each round: all that was said in the round is then sent to each member
+//! with one call. Such a call costs much more than the bytes in it, so this **batching** is what
+//! makes the server fast.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::clock::DateTime;
+use crate::limits::{MAX_ROUND, MAX_STALL, RETRY};
+use crate::message::{Message, Refusal};
+use crate::readiness::Backoff;
+use crate::server::room::{Id, Room};
+use crate::server::tape::{Cursor, Tape};
+
+/// Writes as many bytes as the socket accepts, without waiting. Returns how many those were, or
+/// `None` if the socket is full.
+pub type Write = fn(&TcpStream, &[u8]) -> io::Result<Option<usize>>;
+
+/// Everyone in the group.
+pub struct Group {
+    room: Room,
+    tape: Tape,
+    members: BTreeMap<Id, Member>,
+    /// How long the tape may get in this round.
+    round_end: u64,
+    write: Write,
+    log: fn(&str),
+}
+
+/// One connection, as the group sees it.
+struct Member {
+    stream: Arc<TcpStream>,
+    peer: SocketAddr,
+    cursor: Cursor,
+    backoff: Backoff,
+    /// When the member last had received everything, or its socket accepted something.
+    last_progress: Instant,
+    /// Whether nothing more is read from it. It still receives its unsent data.
+    leaving: bool,
+}
+
+/// How a member stands after a write.
+enum Delivery {
+    /// It has received everything.
+    CaughtUp,
+    /// Its socket is full. It is tried again at this time.
+    Behind(Instant),
+    /// It was leaving, and has received everything.
+    Done,
+}
+
+impl Group {
+    /// An empty group. `write` is how this engine writes without waiting.
+    #[must_use]
+    pub fn new(write: Write, log: fn(&str)) -> Self {
+        Self {
+            room: Room::new(),
+            tape: Tape::new(),
+            members: BTreeMap::new(),
+            round_end: MAX_ROUND as u64,
+            write,
+            log,
+        }
+    }
+
+    /// Sets the time that new lines bear, in the layout of the tutorial's `strftime`:
+    /// `2019-03-21 17:30:00`.
+    pub fn set_time(&mut self, time: &DateTime) {
+        let date = format!("{:04}-{:02}-{:02}", time.year, time.month, time.day);
+        let clock = format!("{:02}:{:02}:{:02}", time.hour, time.minute, time.second);
+        self.room.set_time(format!("{date} {clock}"));
+    }
+
+    /// Adds a connection.
+    pub fn join(&mut self, id: Id, peer: SocketAddr, stream: Arc<TcpStream>, now: Instant) {
+        (self.log)(&format!("...connecting from: {peer}"));
+        // Without this, Nagle's algorithm (RFC 896) holds a line back until the member has
+        // acknowledged the line before. It fails if the member has gone, which the next read tells.
+        let _ = stream.set_nodelay(true);
+        let member = Member {
+            stream,
+            peer,
+            cursor: self.tape.join(),
+            backoff: Backoff::new(now),
+            last_progress: now,
+            leaving: false,
+        };
+        self.members.insert(id, member);
+        self.room.join(id);
+    }
+
+    /// Handles what a member has sent, in order.
+    pub fn hear(&mut self, id: Id, messages: Vec<Result<Message, Refusal>>) {
+        for message in messages {
+            self.room.hear(id, message);
+            self.publish();
+        }
+    }
+
+    /// Takes a member out of the room. It still receives what was said until now, and then the end
+    /// of file. To call this again changes nothing.
+    pub fn leave(&mut self, id: Id) {
+        if let Some(member) = self.members.get_mut(&id) {
+            self.tape.leave(&mut member.cursor);
+            member.leaving = true;
+        }
+        self.room.leave(id);
+        self.publish();
+    }
+
+    /// Whether so much was said in this round that it must be written before anybody says more.
+    /// Otherwise many members that speak at once would push members that read off the tape.
+    #[must_use]
+    pub fn is_round_full(&self) -> bool {
+        self.tape.end() > self.round_end
+    }
+
+    /// Ends a round: sends each member what its socket accepts, and disconnects the members that
+    /// are lost, too slow or done. Returns when to call this again even if nobody says anything,
+    /// because a member is behind; `None` if nobody is.
+    pub fn write(&mut self, now: Instant) -> Option<Instant> {
+        loop {
+            let (mut next_try, mut lost) = (None, Vec::new());
+            self.members.retain(|&id, member| {
+                match member.deliver(&self.tape, self.write, now) {
+                    Ok(Delivery::CaughtUp) => return true,
+                    Ok(Delivery::Behind(due)) => {
+                        next_try = Some(next_try.map_or(due, |first: Instant| first.min(due)));
+                        return true;
+                    }
+                    Ok(Delivery::Done) => {
+                        let _ = member.stream.shutdown(Shutdown::Write);
+                    }
+                    Err(error) => {
+                        (self.log)(&format!("lost {}: {error}", member.peer));
+                        let _ = member.stream.shutdown(Shutdown::Both);
+                        lost.push(id);
+                    }
+                }
+                false
+            });
+            self.tape
+                .trim(self.members.values().map(|member| &member.cursor));
+            self.round_end = self.tape.end() + MAX_ROUND as u64;
+            if lost.is_empty() {
+                return next_try;
+            }
+            // That they have left is news for the others.
+            for id in lost {
+                self.leave(id);
+            }
+        }
+    }
+
+    /// Moves what the room has to say to where it is sent from.
+    fn publish(&mut self) {
+        let output = self.room.take_output();
+        self.tape.push(&output.everyone);
+        for (id, notice) in output.one {
+            if let Some(member) = self.members.get_mut(&id) {
+                member.cursor.notify(&notice);
+            }
+        }
+    }
+}
+
+impl Member {
+    /// Writes what the member has not received yet, as far as its socket accepts it.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken, or the member reads too slowly.
+    fn deliver(&mut self, tape: &Tape, write: Write, now: Instant) -> io::Result<Delivery> {
+        let too_slow = || io::Error::other("it does not read what it is sent");
+        loop {
+            let next = tape.next(&mut self.cursor).ok_or_else(too_slow)?;
+            if next.is_empty() {
+                self.last_progress = now;
+                return Ok(match self.leaving {
+                    true => Delivery::Done,
+                    false => Delivery::CaughtUp,
+                });
+            }
+            if !self.backoff.is_due(now) {
+                return Ok(Delivery::Behind(self.backoff.due()));
+            }
+            let written = write(&self.stream, next)?;
+            self.backoff.record(written.is_some(), now);
+            match written {
+                Some(length) => {
+                    Tape::advance(&mut self.cursor, length);
+                    self.last_progress = now;
+                }
+                None if now.duration_since(self.last_progress) > MAX_STALL => {
+                    return Err(too_slow());
+                }
+                // Not at once: each try makes a pass, and many small passes make small batches.
+                None => return Ok(Delivery::Behind(self.backoff.due().max(now + RETRY))),
+            }
+        }
+    }
+}
