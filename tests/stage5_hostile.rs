@@ -7,6 +7,7 @@ mod support;
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::mem;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
@@ -36,6 +37,7 @@ with_both_engines! {
     a_member_that_leaves_still_receives_unsent_data
     members_that_never_finish_a_message_do_not_delay_the_others
     a_full_descriptor_table_does_not_stop_the_conversation
+    a_descriptor_table_that_is_full_again_and_again_is_logged_once
     resets_and_half_messages_leave_nothing_open
     joins_and_leaves_leave_nothing_open
     a_flood_does_not_keep_other_members_from_speaking
@@ -44,6 +46,7 @@ with_both_engines! {
     many_members_that_speak_at_once_do_not_push_off_a_reader
     a_log_that_nobody_reads_does_not_delay_the_group
     a_disconnected_member_still_receives_unsent_data
+    a_reset_of_a_member_that_is_behind_is_not_called_slow
     members_with_one_name_get_different_numbers
 }
 
@@ -193,6 +196,17 @@ fn a_disconnected_member_still_receives_unsent_data(engine: &str) {
     assert_eq!(rude.rest(), b"", "then the end of file");
 }
 
+fn a_reset_of_a_member_that_is_behind_is_not_called_slow(engine: &str) {
+    let server = server(engine);
+    let mut sender = join(&server, "sender");
+    let behind = join(&server, "behind");
+    fall_behind(&mut sender);
+    behind.reset();
+    let line = server.wait_for_log("lost");
+    assert!(!line.contains("does not read"), "{line}");
+    sender.line_with(" behind left");
+}
+
 /// Takes so many bytes of what a member is sent next.
 fn take(tape: &Tape, cursor: &mut Cursor, length: usize) -> String {
     let next = tape.next(cursor).expect("it is not too far behind");
@@ -284,16 +298,6 @@ fn a_full_descriptor_table_does_not_stop_the_conversation(engine: &str) {
     server.wait_for_log("cannot accept");
     witness.send(message("witness", "0"));
     read_numbers(&mut other, "witness", 0..1);
-    // A member that leaves and returns finds the table full again. The log has said so already.
-    for _ in 0..5 {
-        let first = crowd.remove(0);
-        let mut next = server.connect();
-        drop(first);
-        next.send(message("next", "hello"));
-        witness.send(message("witness", "/who"));
-        witness.line_with(" here: ");
-        crowd.push(next);
-    }
     // The last of the crowd is outside, and gets in as soon as there is room.
     let mut last = crowd.pop().expect("there is a crowd");
     last.send(message("last", "let me in"));
@@ -306,6 +310,36 @@ fn a_full_descriptor_table_does_not_stop_the_conversation(engine: &str) {
         .filter(|line| line.contains("cannot accept"))
         .count();
     assert_eq!(again, 0, "it was said before");
+}
+
+/// Each time a member leaves, the one client that waits gets in, and then the next one waits.
+fn a_descriptor_table_that_is_full_again_and_again_is_logged_once(engine: &str) {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n 20; exec {BINARY} server 127.0.0.1:0 --engine {engine}");
+    command.args(["-c", &script]);
+    let server = Server::spawn(command);
+    let mut witness = join(&server, "witness");
+    let mut inside = Vec::new();
+    let mut waiting = server.connect();
+    while !server.has_logged("cannot accept") {
+        inside.push(mem::replace(&mut waiting, server.connect()));
+        witness.send(message("witness", "/who"));
+        witness.line_with(" here: ");
+        assert!(inside.len() < 20, "there is room for everybody");
+    }
+    for _ in 0..5 {
+        inside.pop();
+        waiting.send(message("next", "let me in"));
+        witness.line_with("]next: let me in");
+        inside.push(mem::replace(&mut waiting, server.connect()));
+        for _ in 0..20 {
+            witness.send(message("witness", "/who"));
+            witness.line_with(" here: ");
+        }
+    }
+    let log = server.end_and_read_log();
+    let again = log.iter().filter(|line| line.contains("cannot accept"));
+    assert_eq!(again.count(), 0, "it was said before");
 }
 
 fn resets_and_half_messages_leave_nothing_open(engine: &str) {
@@ -496,6 +530,10 @@ fn a_client_that_finds_no_thread_is_told() {
         let mut peer = server.connect();
         peer.send(message("crowd", "/who"));
         if peer.line().contains("the group is full") {
+            assert_eq!(peer.rest(), b"", "then the end of file");
+            // A connection that was reset would refuse the second of these.
+            peer.send("still");
+            peer.send("here");
             break;
         }
         inside.push(peer);

@@ -91,7 +91,7 @@ fn compare(options: &Options) -> io::Result<()> {
     let mut subjects = vec![
         Subject::Bare,
         Subject::Engine("threads"),
-        Subject::Engine("select"),
+        Subject::Engine("polling"),
     ];
     let mut sizes = vec![10, 100, 1_000];
     let mut talks = vec![(1, 1), (10, 50)];

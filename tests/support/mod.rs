@@ -85,6 +85,11 @@ impl Server {
         }
     }
 
+    /// Whether a line of the log so far, after those that were waited for, contains this.
+    pub fn has_logged(&self, part: &str) -> bool {
+        self.log.try_iter().any(|line| line.contains(part))
+    }
+
     /// Ends it, and returns the lines of the log that nobody has waited for.
     pub fn end_and_read_log(mut self) -> Vec<String> {
         self.kill();
