@@ -455,6 +455,7 @@ with_both_engines! {
     a_client_that_loses_its_server_says_so_in_one_sentence
     the_server_continues_after_its_standard_output_is_closed
     without_a_role_the_program_hosts_a_group_and_others_join_it
+    a_host_at_an_unspecified_address_joins_its_own_group
 }
 
 fn server(engine: &str) -> Server {
@@ -710,6 +711,17 @@ fn without_a_role_the_program_hosts_a_group_and_others_join_it(engine: &str) {
     assert!(output.ends_with("]guest: hi"), "{output}");
     host.line_with("]guest: hi");
     host.line_with("guest left, 1 here");
+    host.end_input();
+    assert_eq!(host.wait().0, 0);
+}
+
+/// On Windows nobody can connect to `0.0.0.0`, although a listener can have that address.
+fn a_host_at_an_unspecified_address_joins_its_own_group(engine: &str) {
+    let mut command = Command::new(BINARY);
+    command.args(["0.0.0.0:0", "--engine", engine, "--name", "host"]);
+    let mut host = Client::spawn(command);
+    assert!(host.line().starts_with("hosting at 0.0.0.0:"));
+    host.line_with("host joined, 1 here");
     host.end_input();
     assert_eq!(host.wait().0, 0);
 }

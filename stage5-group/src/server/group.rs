@@ -20,7 +20,7 @@ use crate::server::tape::{Cursor, Tape};
 
 /// Writes as many bytes as the socket accepts, without waiting. Returns how many those were, or
 /// `None` if the socket is full.
-pub type Write = fn(&TcpStream, &[u8]) -> io::Result<Option<usize>>;
+pub type TryWrite = fn(&TcpStream, &[u8]) -> io::Result<Option<usize>>;
 
 /// Everyone in the group.
 pub struct Group {
@@ -29,7 +29,7 @@ pub struct Group {
     members: BTreeMap<Id, Member>,
     /// How long the tape may get in this round.
     round_end: u64,
-    write: Write,
+    try_write: TryWrite,
     log: fn(&str),
 }
 
@@ -56,15 +56,15 @@ enum Delivery {
 }
 
 impl Group {
-    /// An empty group. `write` is how this engine writes without waiting.
+    /// An empty group. `try_write` is how this engine writes without waiting.
     #[must_use]
-    pub fn new(write: Write, log: fn(&str)) -> Self {
+    pub fn new(try_write: TryWrite, log: fn(&str)) -> Self {
         Self {
             room: Room::new(),
             tape: Tape::new(),
             members: BTreeMap::new(),
             round_end: MAX_ROUND as u64,
-            write,
+            try_write,
             log,
         }
     }
@@ -128,7 +128,7 @@ impl Group {
         loop {
             let (mut next_try, mut lost) = (None, Vec::new());
             self.members.retain(|&id, member| {
-                match member.deliver(&self.tape, self.write, now) {
+                match member.deliver(&self.tape, self.try_write, now) {
                     Ok(Delivery::CaughtUp) => return true,
                     Ok(Delivery::Behind(due)) => {
                         next_try = Some(next_try.map_or(due, |first: Instant| first.min(due)));
@@ -176,7 +176,7 @@ impl Member {
     /// # Errors
     ///
     /// The connection is broken, or the member reads too slowly.
-    fn deliver(&mut self, tape: &Tape, write: Write, now: Instant) -> io::Result<Delivery> {
+    fn deliver(&mut self, tape: &Tape, try_write: TryWrite, now: Instant) -> io::Result<Delivery> {
         let too_slow = || io::Error::other("it does not read what it is sent");
         loop {
             let next = tape.next(&mut self.cursor).ok_or_else(too_slow)?;
@@ -190,7 +190,7 @@ impl Member {
             if !self.backoff.is_due(now) {
                 return Ok(Delivery::Behind(self.backoff.due()));
             }
-            let written = write(&self.stream, next)?;
+            let written = try_write(&self.stream, next)?;
             self.backoff.record(written.is_some(), now);
             match written {
                 Some(length) => {

@@ -51,7 +51,7 @@ type Events = Arc<SyncSender<Event>>;
 pub fn serve(listener: TcpListener, log: fn(&str)) -> io::Result<()> {
     let (events, inbox) = sync_channel(INBOX);
     thread::Builder::new().spawn(move || accept(&listener, &Arc::new(events), log))?;
-    run(&inbox, Group::new(write, log));
+    run(&inbox, Group::new(try_write, log));
     Ok(())
 }
 
@@ -88,7 +88,7 @@ fn run(inbox: &Receiver<Event>, mut group: Group) {
 /// Blocking is a property of the socket, not of the thread that uses it. So the socket is made
 /// non-blocking for the time of one write. A reader that already waits in `read` continues to
 /// wait. A reader that calls `read` in just this time gets `WouldBlock`, and calls it again.
-fn write(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
+fn try_write(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
     stream.set_nonblocking(true)?;
     let written = ready(stream.write(bytes));
     stream.set_nonblocking(false)?;
@@ -153,7 +153,7 @@ fn read(id: Id, mut stream: &TcpStream, events: &Events) {
                     let _ = events.send(Event::Said(id, messages));
                 }
             }
-            // The hub is writing to this member just now: see `write`.
+            // The hub is writing to this member just now: see `try_write`.
             Ok(None) => thread::yield_now(),
         }
     }
