@@ -5,9 +5,8 @@ mod support;
 use std::net::TcpListener;
 use std::process::Command;
 
-use stage5_group::json;
 use stage5_group::limits::{MAX_ANNOUNCED, MAX_LISTED, MAX_MESSAGE, MAX_NAME, MAX_NESTING};
-use stage5_group::message::{Decoder, Message, Refusal};
+use stage5_group::message::{Decoder, Malformed, Message, Refusal};
 use stage5_group::names::{self, NAMES};
 use stage5_group::server::room::Room;
 use support::{Client, Peer, Server, run};
@@ -38,7 +37,7 @@ fn decoded<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Result<Message
 /// At which byte a text is refused, and what was expected there.
 fn refusal(text: &str) -> (usize, &'static str) {
     match Message::decode(text.as_bytes()) {
-        Err(json::Error { at, expected }) => (at, expected),
+        Err(Malformed { at, expected }) => (at, expected),
         Ok(message) => panic!("{text:?} gives {message:?}"),
     }
 }
@@ -136,7 +135,7 @@ fn text_that_is_not_strict_json_is_refused_with_its_position() {
     ] {
         assert_eq!(refusal(text), (at, expected), "{text:?}");
     }
-    let at_byte_9 = Err(json::Error {
+    let at_byte_9 = Err(Malformed {
         at: 9,
         expected: "UTF-8",
     });
@@ -277,7 +276,7 @@ fn a_name_in_use_gets_a_number_and_a_free_name_does_not() {
     assert_eq!(
         play.says(2, "a", "y"),
         "|a#2: y\n",
-        "who has a number keeps it"
+        "a member that has a number keeps it"
     );
 }
 
@@ -343,11 +342,11 @@ fn no_text_forges_a_line_of_another_member() {
 fn no_name_forges_a_line_of_another_member() {
     let mut play = Play::with(&["a", "a"]);
     play.room.join(2);
-    for name in ["a", "a#2", "a\u{200D}", "a: hi", " a", "a\n"] {
+    for name in ["a", "a#1", "a\u{200D}", "a: hi", " a", "a\n"] {
         let line = play.says(2, name, "x");
         let line = line.lines().last().expect("there is one");
         assert!(
-            !line.starts_with("|a: ") && !line.starts_with("|a#2: "),
+            !line.starts_with("|a: ") && !line.starts_with("|a#1: "),
             "{name:?}: {line}"
         );
     }
@@ -386,7 +385,7 @@ fn only_the_sender_is_told_what_is_wrong_with_its_message() {
     let mut play = Play::with(&["a"]);
     play.room.hear(
         0,
-        Err(Refusal::Malformed(json::Error {
+        Err(Refusal::Malformed(Malformed {
             at: 3,
             expected: "':'",
         })),

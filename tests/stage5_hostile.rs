@@ -321,17 +321,23 @@ fn a_descriptor_table_that_is_full_again_and_again_is_logged_once(engine: &str) 
     let server = Server::spawn(command);
     let mut witness = join(&server, "witness");
     let mut inside = Vec::new();
-    let mut waiting = server.connect();
-    while !server.has_logged("cannot accept") {
-        inside.push(std::mem::replace(&mut waiting, server.connect()));
-        witness.send(message("witness", "/who"));
-        witness.line_with(" here: ");
+    let mut waiting = loop {
+        let mut next = server.connect();
+        next.send(message("next", "/who"));
+        while next.has_nothing_yet() && !server.has_logged("cannot accept") {
+            witness.send(message("witness", "/who"));
+            witness.line_with(" here: ");
+        }
+        if next.has_nothing_yet() {
+            break next;
+        }
+        inside.push(next);
         assert!(inside.len() < 20, "there is room for everybody");
-    }
+    };
     for _ in 0..5 {
         inside.pop();
         waiting.send(message("next", "let me in"));
-        witness.line_with("]next: let me in");
+        witness.line_with(": let me in");
         inside.push(std::mem::replace(&mut waiting, server.connect()));
         for _ in 0..20 {
             witness.send(message("witness", "/who"));

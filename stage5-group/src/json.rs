@@ -3,29 +3,18 @@
 //! The reader is a recursive-descent parser: one method for each rule of the grammar. The number
 //! after § is the section of the RFC.
 
-use std::fmt;
-
 use crate::limits::MAX_NESTING;
 
 /// Where a text is not the JSON that it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error {
+pub struct Malformed {
     /// The position of the byte, counted from 0.
     pub at: usize,
     /// What should be there.
     pub expected: &'static str,
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected {} at byte {}", self.expected, self.at)
-    }
-}
-
-impl std::error::Error for Error {}
-
 /// Writes a string (§7): quotes, backslashes and control characters are escaped.
-#[must_use]
 pub fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
@@ -41,7 +30,6 @@ pub fn quote(text: &str) -> String {
 }
 
 /// Reads one text from its beginning to its end.
-#[derive(Debug)]
 pub struct Parser<'a> {
     text: &'a str,
     /// The position of the next byte.
@@ -50,14 +38,10 @@ pub struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     /// A parser at the beginning of the text.
-    ///
-    /// # Errors
-    ///
-    /// The bytes are not UTF-8 (§8.1).
-    pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
+    pub fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
         match str::from_utf8(bytes) {
             Ok(text) => Ok(Self { text, at: 0 }),
-            Err(error) => Err(Error {
+            Err(error) => Err(Malformed {
                 at: error.valid_up_to(),
                 expected: "UTF-8",
             }),
@@ -65,21 +49,13 @@ impl<'a> Parser<'a> {
     }
 
     /// The error that something else should be here.
-    ///
-    /// # Errors
-    ///
-    /// Always.
-    pub fn expected<T>(&self, expected: &'static str) -> Result<T, Error> {
+    pub fn expected<T>(&self, expected: &'static str) -> Result<T, Malformed> {
         let at = self.at;
-        Err(Error { at, expected })
+        Err(Malformed { at, expected })
     }
 
     /// The end of the text, after white space.
-    ///
-    /// # Errors
-    ///
-    /// Something else follows.
-    pub fn end(&mut self) -> Result<(), Error> {
+    pub fn end(&mut self) -> Result<(), Malformed> {
         self.white_space();
         match self.peek() {
             None => Ok(()),
@@ -88,14 +64,10 @@ impl<'a> Parser<'a> {
     }
 
     /// An object (§4). `field` receives each name, and must read the value.
-    ///
-    /// # Errors
-    ///
-    /// There is no object here, or `field` failed.
     pub fn object(
         &mut self,
-        mut field: impl FnMut(&mut Self, &str) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        mut field: impl FnMut(&mut Self, &str) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
         self.white_space();
         if !self.take(b'{') {
             return self.expected("'{'");
@@ -112,11 +84,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Any value (§3), read and forgotten, inside `depth` arrays and objects.
-    ///
-    /// # Errors
-    ///
-    /// There is no value here, or it is nested deeper than [`MAX_NESTING`].
-    pub fn skip(&mut self, depth: usize) -> Result<(), Error> {
+    pub fn skip(&mut self, depth: usize) -> Result<(), Malformed> {
         if depth > MAX_NESTING {
             return self.expected("less nesting");
         }
@@ -133,11 +101,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A string (§7), with its escapes decoded.
-    ///
-    /// # Errors
-    ///
-    /// There is no string here.
-    pub fn string(&mut self) -> Result<String, Error> {
+    pub fn string(&mut self) -> Result<String, Malformed> {
         if !self.take(b'"') {
             return self.expected("a string");
         }
@@ -187,8 +151,8 @@ impl<'a> Parser<'a> {
         &mut self,
         close: u8,
         expected: &'static str,
-        mut item: impl FnMut(&mut Self) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        mut item: impl FnMut(&mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
         self.white_space();
         if self.take(close) {
             return Ok(());
@@ -207,22 +171,18 @@ impl<'a> Parser<'a> {
     }
 
     /// `true`, `false` or `null` (§3).
-    fn literal(&mut self) -> Result<(), Error> {
-        let rest = &self.text[self.at..];
-        match ["true", "false", "null"]
-            .into_iter()
-            .find(|word| rest.starts_with(word))
-        {
-            Some(word) => {
+    fn literal(&mut self) -> Result<(), Malformed> {
+        for word in ["true", "false", "null"] {
+            if self.text[self.at..].starts_with(word) {
                 self.at += word.len();
-                Ok(())
+                return Ok(());
             }
-            None => self.expected("a value"),
         }
+        self.expected("a value")
     }
 
     /// A number (§6): no leading zero, digits on both sides of a point.
-    fn number(&mut self) -> Result<(), Error> {
+    fn number(&mut self) -> Result<(), Malformed> {
         self.take(b'-');
         if !self.take(b'0') {
             self.digits()?;
@@ -237,7 +197,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), Error> {
+    fn digits(&mut self) -> Result<(), Malformed> {
         match self.take_while(|byte| byte.is_ascii_digit()) {
             0 => self.expected("a digit"),
             _ => Ok(()),
@@ -245,7 +205,7 @@ impl<'a> Parser<'a> {
     }
 
     /// What follows a backslash.
-    fn escape(&mut self) -> Result<char, Error> {
+    fn escape(&mut self) -> Result<char, Malformed> {
         let c = match self.peek() {
             Some(byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
             Some(b'b') => '\u{8}',
@@ -266,7 +226,7 @@ impl<'a> Parser<'a> {
     /// Four hexadecimal digits (§7), or two times four for a character that needs a pair of
     /// surrogates. The grammar also allows half of a pair, and calls the result unpredictable
     /// (§8.2). To refuse it is this server's own rule, and that of I-JSON (RFC 7493 §2.1).
-    fn code_point(&mut self) -> Result<char, Error> {
+    fn code_point(&mut self) -> Result<char, Malformed> {
         let first = self.hex()?;
         let second = match first {
             0xD800..=0xDBFF if self.take(b'\\') && self.take(b'u') => self.hex()?,
@@ -278,7 +238,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn hex(&mut self) -> Result<u16, Error> {
+    fn hex(&mut self) -> Result<u16, Malformed> {
         let digits = self.text.get(self.at..self.at + 4);
         match digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) {
             Some(digits) => {

@@ -4,7 +4,7 @@
 
 pub mod client;
 pub mod clock;
-pub mod json;
+mod json;
 pub mod limits;
 pub mod message;
 pub mod names;

@@ -17,18 +17,10 @@ const ADDRESS: &str = "127.0.0.1:3000";
 
 /// What the command line asks for.
 struct Options {
-    role: Role,
     address: String,
     engine: Engine,
     name: String,
     plain: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Server,
-    Client,
-    Both,
 }
 
 fn main() -> ExitCode {
@@ -48,14 +40,18 @@ fn main() -> ExitCode {
         let _ = io::stdout().write_all(usage.as_bytes());
         return ExitCode::SUCCESS;
     }
-    let Some(options) = parse(&args) else {
+    let (role, rest) = match args.split_first() {
+        Some((role, rest)) if role == "server" || role == "client" => (role.as_str(), rest),
+        _ => ("", args.as_slice()),
+    };
+    let Some(options) = parse(role, rest) else {
         let _ = io::stderr().write_all(usage.as_bytes());
         return ExitCode::from(2);
     };
-    let result = match options.role {
-        Role::Server => serve(&options),
-        Role::Client => connect(&options.address).and_then(|stream| talk(stream, &options)),
-        Role::Both => host_or_join(&options),
+    let result = match role {
+        "server" => serve(&options),
+        "client" => connect(&options.address).and_then(|stream| talk(stream, &options)),
+        _ => host_or_join(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,39 +62,30 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads the command line. Returns `None` if something in it is wrong.
-fn parse(args: &[String]) -> Option<Options> {
-    let mut args = args.iter().map(String::as_str).peekable();
-    let role = match args.peek() {
-        Some(&"server") => Role::Server,
-        Some(&"client") => Role::Client,
-        _ => Role::Both,
-    };
-    if role != Role::Both {
-        args.next();
-    }
+/// Reads the rest of the command line. Returns `None` if something in it is wrong.
+fn parse(role: &str, args: &[String]) -> Option<Options> {
     let mut address = None;
     let mut options = Options {
-        role,
         address: String::new(),
         engine: Engine::Threads,
         name: names::pick().to_owned(),
         plain: false,
     };
+    let mut args = args.iter().map(String::as_str);
     while let Some(arg) = args.next() {
         match arg {
-            "--engine" if role != Role::Client => {
+            "--engine" if role != "client" => {
                 options.engine = match args.next()? {
                     "threads" => Engine::Threads,
                     "polling" => Engine::Polling,
                     _ => return None,
                 };
             }
-            "--name" if role != Role::Server => {
+            "--name" if role != "server" => {
                 let name = args.next().filter(|name| !name.trim().is_empty())?;
                 name.clone_into(&mut options.name);
             }
-            "--plain" if role != Role::Server => options.plain = true,
+            "--plain" if role != "server" => options.plain = true,
             _ if is_address(arg) && address.is_none() => address = Some(arg.to_owned()),
             _ => return None,
         }

@@ -7,7 +7,8 @@
 
 use std::fmt;
 
-use crate::json::{self, Parser, quote};
+pub use crate::json::Malformed;
+use crate::json::{Parser, quote};
 use crate::limits::MAX_MESSAGE;
 
 /// What one member says.
@@ -33,7 +34,7 @@ impl Message {
     /// # Errors
     ///
     /// The bytes are not strict JSON, or a field is missing, is no string or is nested too deep.
-    pub fn decode(bytes: &[u8]) -> Result<Self, json::Error> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut parser = Parser::new(bytes)?;
         let (mut name, mut msg) = (None, None);
         parser.object(|parser, field| {
@@ -57,7 +58,7 @@ impl Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// It is not a message.
-    Malformed(json::Error),
+    Malformed(Malformed),
     /// It has more than [`MAX_MESSAGE`] bytes without an end. Nothing after it is a message.
     TooLong,
     /// The server cannot serve another member.
@@ -67,7 +68,9 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(error) => write!(f, "not a message: {error}"),
+            Self::Malformed(Malformed { at, expected }) => {
+                write!(f, "not a message: expected {expected} at byte {at}")
+            }
             Self::TooLong => write!(f, "too long: a message has at most {MAX_MESSAGE} bytes"),
             Self::GroupFull => write!(f, "the group is full, try again later"),
         }

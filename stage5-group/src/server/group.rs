@@ -45,16 +45,6 @@ struct Member {
     leaving: bool,
 }
 
-/// How a member stands after a write.
-enum Delivery {
-    /// It has received everything.
-    CaughtUp,
-    /// Its socket is full. It is tried again at this time.
-    Behind(Instant),
-    /// It was leaving, and has received everything.
-    Done,
-}
-
 impl Group {
     /// An empty group. `try_write` is how this engine writes without waiting.
     #[must_use]
@@ -129,12 +119,12 @@ impl Group {
             let (mut next_try, mut lost) = (None, Vec::new());
             self.members.retain(|&id, member| {
                 match member.deliver(&self.tape, self.try_write, now) {
-                    Ok(Delivery::CaughtUp) => return true,
-                    Ok(Delivery::Behind(due)) => {
+                    Ok(Some(due)) => {
                         next_try = Some(next_try.map_or(due, |first: Instant| first.min(due)));
                         return true;
                     }
-                    Ok(Delivery::Done) => {
+                    Ok(None) if !member.leaving => return true,
+                    Ok(None) => {
                         let _ = member.stream.shutdown(Shutdown::Write);
                     }
                     Err(error) => {
@@ -171,24 +161,27 @@ impl Group {
 }
 
 impl Member {
-    /// Writes what the member has not received yet, as far as its socket accepts it.
+    /// Writes what the member has not received yet, as far as its socket accepts it. Returns when
+    /// to try again; `None` if it has received everything.
     ///
     /// # Errors
     ///
     /// The connection is broken, or the member reads too slowly.
-    fn deliver(&mut self, tape: &Tape, try_write: TryWrite, now: Instant) -> io::Result<Delivery> {
+    fn deliver(
+        &mut self,
+        tape: &Tape,
+        try_write: TryWrite,
+        now: Instant,
+    ) -> io::Result<Option<Instant>> {
         let too_slow = || io::Error::other("it does not read what it is sent");
         loop {
             let next = tape.next(&mut self.cursor).ok_or_else(too_slow)?;
             if next.is_empty() {
                 self.last_progress = now;
-                return Ok(match self.leaving {
-                    true => Delivery::Done,
-                    false => Delivery::CaughtUp,
-                });
+                return Ok(None);
             }
             if !self.backoff.is_due(now) {
-                return Ok(Delivery::Behind(self.backoff.due()));
+                return Ok(Some(self.backoff.due()));
             }
             let written = try_write(&self.stream, next)?;
             self.backoff.record(written.is_some(), now);
@@ -201,7 +194,7 @@ impl Member {
                     return Err(too_slow());
                 }
                 // Not at once: each try makes a pass, and many small passes make small batches.
-                None => return Ok(Delivery::Behind(self.backoff.due().max(now + RETRY))),
+                None => return Ok(Some(self.backoff.due().max(now + RETRY))),
             }
         }
     }

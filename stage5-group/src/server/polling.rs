@@ -25,7 +25,7 @@ pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let mut accepting = Backoff::new(Instant::now());
     let mut quiet_until = Instant::now();
-    let mut ids = 0..;
+    let mut ids = 1..;
     let mut readers: Vec<Reader> = Vec::new();
     let mut group = Group::new(|mut stream, bytes| ready(stream.write(bytes)), log);
     let mut clock = Clock::new();
@@ -43,7 +43,13 @@ pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
                 match nonblocking {
                     Ok((stream, peer)) => {
                         group.join(id, peer, Arc::clone(&stream), now);
-                        readers.push(Reader::new(id, stream, now));
+                        readers.push(Reader {
+                            id,
+                            stream,
+                            decoder: Decoder::new(),
+                            backoff: Backoff::new(now),
+                            disconnected: None,
+                        });
                     }
                     // With a full descriptor table this fails until a member leaves.
                     Err(error) => {
@@ -91,16 +97,6 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(id: Id, stream: Arc<TcpStream>, now: Instant) -> Self {
-        Self {
-            id,
-            stream,
-            decoder: Decoder::new(),
-            backoff: Backoff::new(now),
-            disconnected: None,
-        }
-    }
-
     /// Reads once. Returns whether there is anything more to read.
     fn read(&mut self, chunk: &mut [u8], group: &mut Group, now: Instant) -> bool {
         let read = ready((&*self.stream).read(chunk));

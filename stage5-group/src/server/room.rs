@@ -10,18 +10,14 @@ use crate::limits::{MAX_ANNOUNCED, MAX_LISTED, MAX_NAME};
 use crate::message::{Message, Refusal};
 use crate::text::{harmless, width};
 
-/// The number of a connection. No number is used twice while the server runs.
+/// The number of a connection, counted from 1. No number is used twice while the server runs.
 pub type Id = u64;
 
 /// The room.
 #[derive(Debug, Default)]
 pub struct Room {
-    /// The members that have a name.
     members: BTreeMap<Id, Member>,
-    /// The connections without a name: the name comes with the first message. They already receive
-    /// what is said.
-    nameless: HashSet<Id>,
-    /// The displayed names of all members.
+    /// The names that are displayed: one for each member that has a name.
     taken: HashSet<String>,
     /// The time that new lines bear.
     stamp: String,
@@ -37,12 +33,12 @@ pub struct Output {
     pub one: Vec<(Id, Vec<u8>)>,
 }
 
-/// A connection that has sent its name.
+/// One connection. Its name comes with its first message; until then both names are empty.
 #[derive(Debug, Default)]
 struct Member {
     /// The name that it asked for, sanitized.
     requested: String,
-    /// The name that it got. No other member has it.
+    /// The name that it got: with `#` and its number if another member has that name already.
     display: String,
 }
 
@@ -63,9 +59,9 @@ impl Room {
         mem::take(&mut self.output)
     }
 
-    /// A client connects.
+    /// A client connects. It has no name yet, and already receives what is said.
     pub fn join(&mut self, id: Id) {
-        self.nameless.insert(id);
+        self.members.insert(id, Member::default());
     }
 
     /// A member sends a message (a text, a hello or a question), or something that is refused.
@@ -84,31 +80,35 @@ impl Room {
 
     /// A member leaves, or its connection is lost.
     pub fn leave(&mut self, id: Id) {
-        self.nameless.remove(&id);
-        if let Some(Member { display, .. }) = self.members.remove(&id) {
-            self.taken.remove(&display);
-            self.announce(&format!("{display} left, {} here", self.members.len()));
+        let member = self.members.remove(&id).unwrap_or_default();
+        if self.taken.remove(&member.display) {
+            self.announce(&format!(
+                "{} left, {} here",
+                member.display,
+                self.taken.len()
+            ));
         }
     }
 
     /// Learns a member's name from its first message, and a new name from a later one.
     fn update_name(&mut self, id: Id, requested: &str) {
         let requested = sanitize_name(requested);
-        if self.nameless.remove(&id) {
-            self.members.insert(id, Member::default());
-        }
         let member = self.members.get_mut(&id);
         let Some(member) = member.filter(|member| member.requested != requested) else {
             return;
         };
         let before = mem::take(&mut member.display);
         self.taken.remove(&before);
-        let display = unique_name(&requested, &self.taken);
+        // No other connection has this number, and no requested name ends in a number.
+        let display = match self.taken.contains(&requested) {
+            true => format!("{requested}#{id}"),
+            false => requested.clone(),
+        };
         self.taken.insert(display.clone());
         member.requested = requested;
         member.display.clone_from(&display);
         if before.is_empty() {
-            self.announce(&format!("{display} joined, {} here", self.members.len()));
+            self.announce(&format!("{display} joined, {} here", self.taken.len()));
         } else if before != display {
             self.announce(&format!("{before} is now {display}"));
         }
@@ -133,7 +133,7 @@ impl Room {
 
     /// Adds a notice for everyone, unless the room is too large for it.
     fn announce(&mut self, text: &str) {
-        if self.members.len() + self.nameless.len() <= MAX_ANNOUNCED {
+        if self.members.len() <= MAX_ANNOUNCED {
             let notice = self.notice(text);
             self.output.everyone.extend_from_slice(notice.as_bytes());
         }
@@ -153,41 +153,17 @@ impl Room {
     /// Who is in the room, for example `3 here: 业冰蝶, 同静槐, 同静槐#2`.
     fn list(&self) -> String {
         let names = self.members.values().map(|member| member.display.as_str());
-        let names: Vec<&str> = names.take(MAX_LISTED).collect();
-        let mut list = format!("{} here: {}", self.members.len(), names.join(", "));
-        if self.members.len() > names.len() {
+        let names = names.filter(|name| !name.is_empty()).take(MAX_LISTED);
+        let names: Vec<&str> = names.collect();
+        let mut list = format!("{} here: {}", self.taken.len(), names.join(", "));
+        if self.taken.len() > names.len() {
             list += ", …";
         }
-        match self.nameless.len() {
+        match self.members.len() - self.taken.len() {
             0 => list,
             nameless => format!("{list}; {nameless} without a name"),
         }
     }
-}
-
-/// The name, with a number if another member has it: `业冰蝶#2`.
-///
-/// The number follows one that is in use. It is found by doubling and then halving, with a dozen
-/// tries among thousands of equal names. So a member that changes its name again and again does not
-/// keep the server busy.
-fn unique_name(name: &str, taken: &HashSet<String>) -> String {
-    let numbered = |number| match number {
-        1 => name.to_owned(),
-        _ => format!("{name}#{number}"),
-    };
-    let (mut used, mut free) = (0, 1);
-    while taken.contains(&numbered(free)) {
-        (used, free) = (free, free * 2);
-    }
-    while used + 1 < free {
-        let middle = usize::midpoint(used, free);
-        if taken.contains(&numbered(middle)) {
-            used = middle;
-        } else {
-            free = middle;
-        }
-    }
-    numbered(free)
 }
 
 /// A name that is safe to display: on one line, visible, not too long, and without what only the
@@ -203,6 +179,7 @@ fn sanitize_name(requested: &str) -> String {
     let name = safe.skip_while(|&c| c == ' ' || width(c) == 0);
     let name: String = name.take(MAX_NAME).collect();
     let mut name = name.as_str();
+    let is_numbering = |c: char| c.is_numeric() || width(c) == 0; // digits, and marks on them
     loop {
         name = name.trim_end();
         match name.rsplit_once(['#', '＃', '﹟']) {
@@ -215,11 +192,6 @@ fn sanitize_name(requested: &str) -> String {
     } else {
         name.to_owned()
     }
-}
-
-/// Whether the character can be part of a number: a digit, or a mark on a digit.
-fn is_numbering(c: char) -> bool {
-    c.is_numeric() || width(c) == 0
 }
 
 /// Whether two names that differ only in this character look alike: the format characters and

@@ -99,7 +99,7 @@ fn try_write(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> 
 fn accept(listener: &TcpListener, events: &Events, log: fn(&str)) {
     let mut quiet_until = Instant::now();
     let mut turned_away = VecDeque::new();
-    for id in 0.. {
+    for id in 1.. {
         match listener.accept() {
             Ok((stream, peer)) => {
                 let stream = Arc::new(stream);
