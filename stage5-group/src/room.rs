@@ -8,7 +8,7 @@ use std::mem;
 
 use crate::limits::{MAX_ANNOUNCED, MAX_LISTED, MAX_NAME};
 use crate::message::{Message, Refusal};
-use crate::text::{harmless, width};
+use crate::text::{char_width, harmless};
 
 /// One connection, for as long as the server runs; never given twice.
 pub type Id = u64;
@@ -202,7 +202,7 @@ fn presentable(asked: &str) -> String {
             c => c,
         });
     // A combining mark at the beginning would change what stands before the name.
-    let name = visible.skip_while(|&c| c == ' ' || width(c) == 0);
+    let name = visible.skip_while(|&c| c == ' ' || char_width(c) == 0);
     let name: String = name.take(MAX_NAME).collect();
     let mut name = name.as_str();
     loop {
@@ -221,7 +221,7 @@ fn presentable(asked: &str) -> String {
 
 /// Whether this may stand in a number, or on one of its digits.
 fn is_numbering(c: char) -> bool {
-    c.is_numeric() || width(c) == 0
+    c.is_numeric() || char_width(c) == 0
 }
 
 /// Whether two names could differ in this character and look alike: the format characters and
