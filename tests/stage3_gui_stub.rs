@@ -1,13 +1,11 @@
 //! What chapter 3 promises: keys, screens, line mode, and a terminal that is given back.
 
-use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, Command, Output as Finished, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::io::Write;
+use std::process::{Command, Output as Finished, Stdio};
 use std::time::{Duration, Instant};
 
 use stage3_gui_stub::text::{char_width, drain_text, harmless, row_starts, text_width, wrap};
-use stage3_gui_stub::window::{Event, Key, Keyboard, Screen, Window};
+use stage3_gui_stub::window::{Event, Key, Keyboard, Screen};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -908,176 +906,8 @@ fn a_reader_that_goes_away_gets_no_panic() {
     assert_eq!(finished.status.code(), Some(1));
 }
 
-// On a pseudo-terminal, which util-linux `script` makes.
-
-struct Session {
-    child: Child,
-    keyboard: ChildStdin,
-    screen: Receiver<Vec<u8>>,
-    seen: String,
-}
-
-/// Runs the command between two looks at the terminal's mode.
-fn on_a_terminal(command: &str) -> Session {
-    let command = format!(
-        "stty rows 24 cols 80; echo tty=$(tty)=; echo before=$(stty -g)=; \
-         {command}; echo status=$?=; echo after=$(stty -g)="
-    );
-    let mut child = Command::new("script")
-        .args(["-qec", &command, "/dev/null"])
-        .env("TERM", "xterm-256color")
-        .env("SHELL", "/bin/sh")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("script of util-linux is there");
-    let keyboard = child.stdin.take().expect("a pipe");
-    let mut stdout = child.stdout.take().expect("a pipe");
-    let (sender, screen) = channel();
-    thread::spawn(move || {
-        let mut chunk = [0; 4096];
-        while let Ok(length @ 1..) = stdout.read(&mut chunk) {
-            let _ = sender.send(chunk[..length].to_vec());
-        }
-    });
-    Session {
-        child,
-        keyboard,
-        screen,
-        seen: String::new(),
-    }
-}
-
-/// This test program itself, running one of its ignored tests.
-fn program(test: &str) -> String {
-    let this = std::env::current_exe().expect("this program has a path");
-    format!(
-        "{} --quiet --ignored --exact {test} --nocapture",
-        this.display()
-    )
-}
-
-impl Session {
-    /// Waits for `text`, and returns what came before it.
-    fn wait_for(&mut self, text: &str) -> String {
-        let start = Instant::now();
-        loop {
-            if let Some(found) = self.seen.find(text) {
-                let before = self.seen[..found].to_owned();
-                self.seen.drain(..found + text.len());
-                return before;
-            }
-            let left = DEADLINE.saturating_sub(start.elapsed());
-            let chunk = self.screen.recv_timeout(left);
-            let chunk = chunk.unwrap_or_else(|_| panic!("no {text:?} in {:?}", self.seen));
-            self.seen += &String::from_utf8_lossy(&chunk);
-        }
-    }
-
-    fn value(&mut self, name: &str) -> String {
-        self.wait_for(&format!("{name}="));
-        self.wait_for("=")
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).expect("it reads");
-    }
-
-    /// Waits until the window is there; returns how the terminal was before.
-    fn opened(&mut self) -> String {
-        let before = self.value("before");
-        self.wait_for(ENTER);
-        self.wait_for("Enter sends");
-        before
-    }
-
-    /// Expects the window to go: the terminal is as it was, and nothing is drawn on it any more.
-    /// Returns what the program still said.
-    fn gone(mut self, before: &str, status: &str) -> String {
-        self.wait_for(LEAVE);
-        let said = self.wait_for("status=");
-        assert!(!said.contains('\x1b'), "{said:?}");
-        assert_eq!(self.wait_for("="), status);
-        assert_eq!(self.value("after"), before);
-        said
-    }
-}
-
-impl Drop for Session {
-    /// Takes the terminal away, which also ends what a failed test has left on it.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-const ENTER: &str = "\x1b[?1049h";
-const LEAVE: &str = "\x1b[?1049l";
-
-#[test]
-fn the_terminal_is_given_back_after_a_normal_end() {
-    let mut session = on_a_terminal(BINARY);
-    let before = session.opened();
-    session.press("你好 world\r");
-    session.wait_for("\x1b[2;1H\x1b[K你好 world");
-    session.press("\x1b[200~a\rb\x1b[201~");
-    session.wait_for("a\x1b[19;1H\x1b[Kb");
-    session.press("\x1b[<0;75;24M");
-    session.wait_for("\x1b[3;1H\x1b[Ka\x1b[4;1H\x1b[Kb");
-    session.press("\x04");
-    session.gone(&before, "0");
-}
-
-/// A row is drawn when it has changed, and once in a while in case the terminal has lost it.
-#[test]
-fn the_whole_screen_is_drawn_again_but_not_for_every_key() {
-    let mut session = on_a_terminal(BINARY);
-    let before = session.opened();
-    let (start, mut whole) = (Instant::now(), 0);
-    while whole < 2 && start.elapsed() < DEADLINE {
-        session.press("x");
-        let frame = session.wait_for("\x1b[?2026l");
-        whole += u64::from(frame.contains("Rust聊天群"));
-    }
-    assert_eq!(whole, 2, "it heals");
-    assert!(start.elapsed().as_secs() + 1 >= whole, "once a second");
-    session.press("\x03");
-    session.gone(&before, "0");
-}
-
-#[test]
-fn a_user_who_closes_twice_at_once_has_closed() {
-    let mut session = on_a_terminal(&program("says_that_it_is_closing"));
-    let before = session.opened();
-    session.press("\x03\x03");
-    let said = session.gone(&before, "0");
-    assert!(said.contains("good bye"), "{said:?}");
-}
-
-#[test]
-#[ignore = "runs in a terminal, for a_user_who_closes_twice_at_once_has_closed"]
-fn says_that_it_is_closing() {
-    let window = Window::new("Rust聊天群", false);
-    let mut closed = false;
-    window
-        .mainloop(|event| closed |= event == Event::Close)
-        .expect("a terminal");
-    println!("{}", if closed { "good bye" } else { "" });
-}
-
-/// As over a slow line, or pasted where the terminal does not say so.
-#[test]
-fn lines_that_come_in_one_read_are_sent_one_by_one() {
-    let mut session = on_a_terminal(BINARY);
-    let before = session.opened();
-    session.press("one\rtwo\rthree\r");
-    for (row, line) in [(2, "one"), (3, "two"), (4, "three")] {
-        session.wait_for(&format!("\x1b[{row};1H\x1b[K{line}"));
-    }
-    session.press("\x03");
-    session.gone(&before, "0");
-}
-
+/// On Unix a folder can be opened, but not read.
+#[cfg(unix)]
 #[test]
 fn an_input_that_cannot_be_read_is_an_error() {
     let stdin = std::fs::File::open("/").expect("is there");
@@ -1091,171 +921,364 @@ fn an_input_that_cannot_be_read_is_an_error() {
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("stage3-gui-stub: "));
 }
 
-#[test]
-fn the_terminal_is_given_back_after_ctrl_c() {
-    let mut session = on_a_terminal(BINARY);
-    let before = session.opened();
-    session.press("\x03");
-    session.gone(&before, "0");
-}
+/// Each runs a program on a pseudo-terminal. `script` makes it, and its options differ on other
+/// systems than Linux.
+#[cfg(target_os = "linux")]
+mod on_a_terminal {
+    use std::io::Read;
+    use std::process::{Child, ChildStdin};
+    use std::sync::mpsc::{Receiver, channel};
+    use std::thread;
 
-#[test]
-fn the_terminal_is_given_back_before_a_panic_of_any_thread_is_reported() {
-    for (test, message) in [
-        ("panic_in_a_thread", "a thread is lost"),
-        ("panic_in_the_handler", "no more"),
-    ] {
-        let mut session = on_a_terminal(&program(test));
+    use stage3_gui_stub::window::Window;
+
+    use super::*;
+
+    struct Session {
+        child: Child,
+        keyboard: ChildStdin,
+        screen: Receiver<Vec<u8>>,
+        seen: String,
+    }
+
+    /// Runs the command between two looks at the terminal's mode.
+    fn on_a_terminal(command: &str) -> Session {
+        let command = format!(
+            "stty rows 24 cols 80; echo tty=$(tty)=; echo before=$(stty -g)=; \
+         {command}; echo status=$?=; echo after=$(stty -g)="
+        );
+        let mut child = Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .env("TERM", "xterm-256color")
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script of util-linux is there");
+        let keyboard = child.stdin.take().expect("a pipe");
+        let mut stdout = child.stdout.take().expect("a pipe");
+        let (sender, screen) = channel();
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(length @ 1..) = stdout.read(&mut chunk) {
+                let _ = sender.send(chunk[..length].to_vec());
+            }
+        });
+        Session {
+            child,
+            keyboard,
+            screen,
+            seen: String::new(),
+        }
+    }
+
+    /// This test program itself, running one of its ignored tests.
+    fn program(test: &str) -> String {
+        let this = std::env::current_exe().expect("this program has a path");
+        format!(
+            "{} --quiet --ignored --exact on_a_terminal::{test} --nocapture",
+            this.display()
+        )
+    }
+
+    impl Session {
+        /// Waits for `text`, and returns what came before it.
+        fn wait_for(&mut self, text: &str) -> String {
+            let start = Instant::now();
+            loop {
+                if let Some(found) = self.seen.find(text) {
+                    let before = self.seen[..found].to_owned();
+                    self.seen.drain(..found + text.len());
+                    return before;
+                }
+                let left = DEADLINE.saturating_sub(start.elapsed());
+                let chunk = self.screen.recv_timeout(left);
+                let chunk = chunk.unwrap_or_else(|_| panic!("no {text:?} in {:?}", self.seen));
+                self.seen += &String::from_utf8_lossy(&chunk);
+            }
+        }
+
+        fn value(&mut self, name: &str) -> String {
+            self.wait_for(&format!("{name}="));
+            self.wait_for("=")
+        }
+
+        fn press(&mut self, keys: &str) {
+            self.keyboard.write_all(keys.as_bytes()).expect("it reads");
+        }
+
+        /// Waits until the window is there; returns how the terminal was before.
+        fn opened(&mut self) -> String {
+            let before = self.value("before");
+            self.wait_for(ENTER);
+            self.wait_for("Enter sends");
+            before
+        }
+
+        /// Expects the window to go: the terminal is as it was, and nothing is drawn on it any more.
+        /// Returns what the program still said.
+        fn gone(mut self, before: &str, status: &str) -> String {
+            self.wait_for(LEAVE);
+            let said = self.wait_for("status=");
+            assert!(!said.contains('\x1b'), "{said:?}");
+            assert_eq!(self.wait_for("="), status);
+            assert_eq!(self.value("after"), before);
+            said
+        }
+    }
+
+    impl Drop for Session {
+        /// Takes the terminal away, which also ends what a failed test has left on it.
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    const ENTER: &str = "\x1b[?1049h";
+    const LEAVE: &str = "\x1b[?1049l";
+
+    #[test]
+    fn the_terminal_is_given_back_after_a_normal_end() {
+        let mut session = on_a_terminal(BINARY);
+        let before = session.opened();
+        session.press("你好 world\r");
+        session.wait_for("\x1b[2;1H\x1b[K你好 world");
+        session.press("\x1b[200~a\rb\x1b[201~");
+        session.wait_for("a\x1b[19;1H\x1b[Kb");
+        session.press("\x1b[<0;75;24M");
+        session.wait_for("\x1b[3;1H\x1b[Ka\x1b[4;1H\x1b[Kb");
+        session.press("\x04");
+        session.gone(&before, "0");
+    }
+
+    /// A row is drawn when it has changed, and once in a while in case the terminal has lost it.
+    #[test]
+    fn the_whole_screen_is_drawn_again_but_not_for_every_key() {
+        let mut session = on_a_terminal(BINARY);
+        let before = session.opened();
+        let (start, mut whole) = (Instant::now(), 0);
+        while whole < 2 && start.elapsed() < DEADLINE {
+            session.press("x");
+            let frame = session.wait_for("\x1b[?2026l");
+            whole += u64::from(frame.contains("Rust聊天群"));
+        }
+        assert_eq!(whole, 2, "it heals");
+        assert!(start.elapsed().as_secs() + 1 >= whole, "once a second");
+        session.press("\x03");
+        session.gone(&before, "0");
+    }
+
+    #[test]
+    fn a_user_who_closes_twice_at_once_has_closed() {
+        let mut session = on_a_terminal(&program("says_that_it_is_closing"));
+        let before = session.opened();
+        session.press("\x03\x03");
+        let said = session.gone(&before, "0");
+        assert!(said.contains("good bye"), "{said:?}");
+    }
+
+    #[test]
+    #[ignore = "runs in a terminal, for a_user_who_closes_twice_at_once_has_closed"]
+    fn says_that_it_is_closing() {
+        let window = Window::new("Rust聊天群", false);
+        let mut closed = false;
+        window
+            .mainloop(|event| closed |= event == Event::Close)
+            .expect("a terminal");
+        println!("{}", if closed { "good bye" } else { "" });
+    }
+
+    /// As over a slow line, or pasted where the terminal does not say so.
+    #[test]
+    fn lines_that_come_in_one_read_are_sent_one_by_one() {
+        let mut session = on_a_terminal(BINARY);
+        let before = session.opened();
+        session.press("one\rtwo\rthree\r");
+        for (row, line) in [(2, "one"), (3, "two"), (4, "three")] {
+            session.wait_for(&format!("\x1b[{row};1H\x1b[K{line}"));
+        }
+        session.press("\x03");
+        session.gone(&before, "0");
+    }
+
+    #[test]
+    fn the_terminal_is_given_back_after_ctrl_c() {
+        let mut session = on_a_terminal(BINARY);
+        let before = session.opened();
+        session.press("\x03");
+        session.gone(&before, "0");
+    }
+
+    #[test]
+    fn the_terminal_is_given_back_before_a_panic_of_any_thread_is_reported() {
+        for (test, message) in [
+            ("panic_in_a_thread", "a thread is lost"),
+            ("panic_in_the_handler", "no more"),
+        ] {
+            let mut session = on_a_terminal(&program(test));
+            let before = session.opened();
+            session.press("x\r");
+            let said = session.gone(&before, "101");
+            assert!(said.contains(message), "{said:?}");
+        }
+    }
+
+    #[test]
+    #[ignore = "run on a pseudo-terminal by another test"]
+    fn panic_in_a_thread() {
+        let window = Window::new("panic", false);
+        let mut thread = None;
+        let lose = |_| thread = Some(thread::spawn(|| panic!("a thread is lost")));
+        window.mainloop(lose).expect("it runs");
+    }
+
+    #[test]
+    #[ignore = "run on a pseudo-terminal by another test"]
+    fn panic_in_the_handler() {
+        let window = Window::new("panic", false);
+        window.mainloop(|_| panic!("no more")).expect("it runs");
+    }
+
+    #[test]
+    fn a_second_ctrl_c_leaves_though_nobody_destroys_the_window() {
+        let mut session = on_a_terminal(&program("nobody_destroys"));
+        let before = session.opened();
+        session.press("\x03");
+        session.wait_for("closing");
+        session.press("\x03");
+        session.gone(&before, "0");
+    }
+
+    #[test]
+    #[ignore = "run on a pseudo-terminal by another test"]
+    fn nobody_destroys() {
+        let window = Window::new("dead server", false);
+        window.mainloop(|_| {}).expect("it runs");
+    }
+
+    #[test]
+    fn a_second_ctrl_c_leaves_though_the_handler_does_not_return() {
+        let mut session = on_a_terminal(&program("the_handler_never_returns"));
         let before = session.opened();
         session.press("x\r");
-        let said = session.gone(&before, "101");
-        assert!(said.contains(message), "{said:?}");
+        session.wait_for("stuck");
+        // The window goes on meanwhile.
+        session.press("typed");
+        session.wait_for("typed");
+        session.press("\x03\x03");
+        session.gone(&before, "130");
     }
-}
 
-#[test]
-#[ignore = "run on a pseudo-terminal by another test"]
-fn panic_in_a_thread() {
-    let window = Window::new("panic", false);
-    let mut thread = None;
-    let lose = |_| thread = Some(thread::spawn(|| panic!("a thread is lost")));
-    window.mainloop(lose).expect("it runs");
-}
+    #[test]
+    #[ignore = "run on a pseudo-terminal by another test"]
+    fn the_handler_never_returns() {
+        let window = Window::new("dead server", false);
+        let mut output = window.output();
+        let stuck = |_| {
+            output.insert(b"stuck");
+            loop {
+                thread::park();
+            }
+        };
+        window.mainloop(stuck).expect("it runs");
+    }
 
-#[test]
-#[ignore = "run on a pseudo-terminal by another test"]
-fn panic_in_the_handler() {
-    let window = Window::new("panic", false);
-    window.mainloop(|_| panic!("no more")).expect("it runs");
-}
+    #[test]
+    fn a_flood_is_taken_in_before_it_is_drawn() {
+        let mut session = on_a_terminal(&program("flood"));
+        let before = session.opened();
+        session.press("x\r");
+        let drawn = session.wait_for("line 99999");
+        assert!(
+            drawn.len() < 200_000,
+            "{} bytes for 1.2 MB of lines",
+            drawn.len()
+        );
+        session.press("\x03");
+        session.gone(&before, "0");
+    }
 
-#[test]
-fn a_second_ctrl_c_leaves_though_nobody_destroys_the_window() {
-    let mut session = on_a_terminal(&program("nobody_destroys"));
-    let before = session.opened();
-    session.press("\x03");
-    session.wait_for("closing");
-    session.press("\x03");
-    session.gone(&before, "0");
-}
+    #[test]
+    #[ignore = "run on a pseudo-terminal by another test"]
+    fn flood() {
+        let window = Window::new("flood", false);
+        let mut output = window.output();
+        let flood = |event| match event {
+            Event::Send(_) => {
+                (0..100_000).for_each(|n| output.insert(format!("line {n}\n").as_bytes()))
+            }
+            Event::Close => output.destroy(),
+        };
+        window.mainloop(flood).expect("it runs");
+    }
 
-#[test]
-#[ignore = "run on a pseudo-terminal by another test"]
-fn nobody_destroys() {
-    let window = Window::new("dead server", false);
-    window.mainloop(|_| {}).expect("it runs");
-}
-
-#[test]
-fn a_second_ctrl_c_leaves_though_the_handler_does_not_return() {
-    let mut session = on_a_terminal(&program("the_handler_never_returns"));
-    let before = session.opened();
-    session.press("x\r");
-    session.wait_for("stuck");
-    // The window goes on meanwhile.
-    session.press("typed");
-    session.wait_for("typed");
-    session.press("\x03\x03");
-    session.gone(&before, "130");
-}
-
-#[test]
-#[ignore = "run on a pseudo-terminal by another test"]
-fn the_handler_never_returns() {
-    let window = Window::new("dead server", false);
-    let mut output = window.output();
-    let stuck = |_| {
-        output.insert(b"stuck");
-        loop {
-            thread::park();
+    #[test]
+    fn a_resize_is_followed_and_too_small_a_terminal_is_told() {
+        let mut session = on_a_terminal(BINARY);
+        let terminal = session.value("tty");
+        let before = session.opened();
+        for (rows, columns, shown) in [
+            ("20", "80", "\x1b[20;1H"),
+            ("10", "40", "\x1b[10;1H"),
+            ("4", "15", "too small"),
+            ("60", "200", "\x1b[60;1H"),
+        ] {
+            let mut stty = Command::new("stty");
+            let resized = stty
+                .args(["-F", &terminal, "rows", rows, "cols", columns])
+                .status();
+            assert!(resized.expect("stty is there").success());
+            // Where the rows are after a resize only the terminal knows: the first is drawn again, too.
+            session.wait_for("\x1b[1;1H");
+            session.wait_for(shown);
         }
-    };
-    window.mainloop(stuck).expect("it runs");
-}
+        session.press("\x03");
+        session.gone(&before, "0");
+    }
 
-#[test]
-fn a_flood_is_taken_in_before_it_is_drawn() {
-    let mut session = on_a_terminal(&program("flood"));
-    let before = session.opened();
-    session.press("x\r");
-    let drawn = session.wait_for("line 99999");
-    assert!(
-        drawn.len() < 200_000,
-        "{} bytes for 1.2 MB of lines",
-        drawn.len()
-    );
-    session.press("\x03");
-    session.gone(&before, "0");
-}
+    #[test]
+    fn a_terminal_that_does_not_know_its_size_gets_24_rows_and_the_title() {
+        let mut session = on_a_terminal(&format!("stty rows 0 cols 0; {BINARY}"));
+        session.wait_for("Rust聊天群");
+        session.wait_for("\x1b[24;1H");
+        session.press("\x03");
+        assert_eq!(session.value("status"), "0");
+    }
 
-#[test]
-#[ignore = "run on a pseudo-terminal by another test"]
-fn flood() {
-    let window = Window::new("flood", false);
-    let mut output = window.output();
-    let flood = |event| match event {
-        Event::Send(_) => {
-            (0..100_000).for_each(|n| output.insert(format!("line {n}\n").as_bytes()))
+    #[test]
+    fn a_terminal_that_goes_away_ends_the_window() {
+        let command = format!("trap \"\" HUP; echo pid=$$=; exec {BINARY}");
+        let mut session = on_a_terminal(&format!("sh -c '{command}'"));
+        let process = session.value("pid");
+        session.wait_for("Enter sends");
+        drop(session);
+        let start = Instant::now();
+        // What has ended and nobody has asked for yet has no command line any more.
+        let runs =
+            || std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| !line.is_empty());
+        while runs() {
+            assert!(start.elapsed() < DEADLINE, "it still runs");
+            thread::yield_now();
         }
-        Event::Close => output.destroy(),
-    };
-    window.mainloop(flood).expect("it runs");
-}
-
-#[test]
-fn a_resize_is_followed_and_too_small_a_terminal_is_told() {
-    let mut session = on_a_terminal(BINARY);
-    let terminal = session.value("tty");
-    let before = session.opened();
-    for (rows, columns, shown) in [
-        ("20", "80", "\x1b[20;1H"),
-        ("10", "40", "\x1b[10;1H"),
-        ("4", "15", "too small"),
-        ("60", "200", "\x1b[60;1H"),
-    ] {
-        let mut stty = Command::new("stty");
-        let resized = stty
-            .args(["-F", &terminal, "rows", rows, "cols", columns])
-            .status();
-        assert!(resized.expect("stty is there").success());
-        // Where the rows are after a resize only the terminal knows: the first is drawn again, too.
-        session.wait_for("\x1b[1;1H");
-        session.wait_for(shown);
     }
-    session.press("\x03");
-    session.gone(&before, "0");
-}
 
-#[test]
-fn a_terminal_that_does_not_know_its_size_gets_24_rows_and_the_title() {
-    let mut session = on_a_terminal(&format!("stty rows 0 cols 0; {BINARY}"));
-    session.wait_for("Rust聊天群");
-    session.wait_for("\x1b[24;1H");
-    session.press("\x03");
-    assert_eq!(session.value("status"), "0");
-}
-
-#[test]
-fn a_terminal_that_goes_away_ends_the_window() {
-    let command = format!("trap \"\" HUP; echo pid=$$=; exec {BINARY}");
-    let mut session = on_a_terminal(&format!("sh -c '{command}'"));
-    let process = session.value("pid");
-    session.wait_for("Enter sends");
-    drop(session);
-    let start = Instant::now();
-    // What has ended and nobody has asked for yet has no command line any more.
-    let runs =
-        || std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| !line.is_empty());
-    while runs() {
-        assert!(start.elapsed() < DEADLINE, "it still runs");
-        thread::yield_now();
+    #[test]
+    fn a_dumb_terminal_gets_line_mode() {
+        for term in ["TERM=dumb", "TERM=", "-u TERM"] {
+            let mut session = on_a_terminal(&format!("env {term} {BINARY}"));
+            session.value("before");
+            session.press("hello\n");
+            session.wait_for("hello\r\n");
+            session.wait_for("hello\r\n");
+            session.press("\x04");
+            assert_eq!(session.value("status"), "0");
+        }
     }
-}
 
-#[test]
-fn a_dumb_terminal_gets_line_mode() {
-    for term in ["TERM=dumb", "TERM=", "-u TERM"] {
-        let mut session = on_a_terminal(&format!("env {term} {BINARY}"));
+    #[test]
+    fn without_stty_there_is_line_mode() {
+        let mut session = on_a_terminal(&format!("PATH=/nowhere {BINARY}"));
         session.value("before");
         session.press("hello\n");
         session.wait_for("hello\r\n");
@@ -1263,38 +1286,27 @@ fn a_dumb_terminal_gets_line_mode() {
         session.press("\x04");
         assert_eq!(session.value("status"), "0");
     }
-}
 
-#[test]
-fn without_stty_there_is_line_mode() {
-    let mut session = on_a_terminal(&format!("PATH=/nowhere {BINARY}"));
-    session.value("before");
-    session.press("hello\n");
-    session.wait_for("hello\r\n");
-    session.wait_for("hello\r\n");
-    session.press("\x04");
-    assert_eq!(session.value("status"), "0");
-}
+    #[test]
+    fn a_plain_window_is_line_mode_on_any_terminal() {
+        let mut session = on_a_terminal(&program("plain"));
+        session.value("before");
+        session.press("hello\n");
+        session.wait_for("hello\r\n");
+        session.wait_for("hello\r\n");
+        session.press("\x04");
+        assert_eq!(session.value("status"), "0");
+    }
 
-#[test]
-fn a_plain_window_is_line_mode_on_any_terminal() {
-    let mut session = on_a_terminal(&program("plain"));
-    session.value("before");
-    session.press("hello\n");
-    session.wait_for("hello\r\n");
-    session.wait_for("hello\r\n");
-    session.press("\x04");
-    assert_eq!(session.value("status"), "0");
-}
-
-#[test]
-#[ignore = "run on a pseudo-terminal by another test"]
-fn plain() {
-    let window = Window::new("plain", true);
-    let mut output = window.output();
-    let shown = window.mainloop(|event| match event {
-        Event::Send(text) => output.insert(text.as_bytes()),
-        Event::Close => output.destroy(),
-    });
-    shown.expect("it runs");
+    #[test]
+    #[ignore = "run on a pseudo-terminal by another test"]
+    fn plain() {
+        let window = Window::new("plain", true);
+        let mut output = window.output();
+        let shown = window.mainloop(|event| match event {
+            Event::Send(text) => output.insert(text.as_bytes()),
+            Event::Close => output.destroy(),
+        });
+        shown.expect("it runs");
+    }
 }
