@@ -2,8 +2,9 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use support::{Client, Peer, Server, run};
 
@@ -89,6 +90,8 @@ fn what_would_command_the_terminal_is_shown_as_a_replacement() {
     assert_eq!(client.line(), "\u{FFFD}\u{FFFD}(");
 }
 
+/// The shell joins the pipe.
+#[cfg(unix)]
 #[test]
 fn nobody_reading_the_output_is_one_sentence_and_no_panic() {
     let mut command = Command::new("sh");
@@ -106,6 +109,69 @@ fn nobody_reading_the_output_is_one_sentence_and_no_panic() {
         errors[0].starts_with("stage4-threads: ") && errors[1] == "status 1",
         "{errors:?}"
     );
+}
+
+/// The receive thread waits for somebody who reads standard output. The client does not wait for it.
+#[test]
+fn a_failed_write_ends_the_client_though_the_receive_thread_still_waits() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = listener.local_addr().expect("is bound").to_string();
+    let mut child = Command::new(BINARY)
+        .args(["client", &address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let (mut stream, _) = listener.accept().expect("the client connects");
+    // More than a pipe takes.
+    let lines = "a line that nobody reads\n".repeat(10_000);
+    stream
+        .write_all(lines.as_bytes())
+        .expect("the client reads");
+    drop(stream);
+    let _unread = child.stdout.take();
+    let mut stdin = child.stdin.take().expect("is piped");
+    while stdin.write_all(b"hello\n").is_ok() {}
+    let mut errors = String::new();
+    let mut stderr = child.stderr.take().expect("is piped");
+    stderr.read_to_string(&mut errors).expect("is text");
+    assert!(
+        errors.starts_with("stage4-threads: cannot send: "),
+        "{errors}"
+    );
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert_eq!(child.wait().expect("ends").code(), Some(1));
+}
+
+/// `script` makes the terminal, and its options differ on other systems than Linux.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_user_who_closes_the_window_twice_does_not_wait_for_the_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = listener.local_addr().expect("is bound");
+    let command = format!("stty rows 24 cols 80; exec {BINARY} client {address}");
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("TERM", "xterm-256color")
+        .env("SHELL", "/bin/sh")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script of util-linux is there");
+    let mut server = Peer::new(listener.accept().expect("the client connects").0);
+    let mut keyboard = child.stdin.take().expect("is piped");
+    keyboard.write_all(b"bye\r").expect("it reads");
+    assert_eq!(server.line(), "bye");
+    keyboard.write_all(b"\x03").expect("it reads");
+    // The server reads the end of file, and does not close.
+    assert_eq!(server.rest(), b"");
+    keyboard.write_all(b"\x03").expect("it reads");
+    let mut screen = String::new();
+    let mut stdout = child.stdout.take().expect("is piped");
+    stdout.read_to_string(&mut screen).expect("is text");
+    assert!(screen.ends_with("\x1b[?1049l"), "nothing is said");
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
 }
 
 #[test]

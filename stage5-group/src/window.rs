@@ -17,7 +17,7 @@ mod screen;
 mod terminal;
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{mem, process, thread};
@@ -35,6 +35,9 @@ const FRAME: Duration = Duration::from_millis(33);
 
 /// How often the window asks for the size of the terminal. A signal would tell, but std catches none.
 const SIZE_POLL: Duration = Duration::from_millis(400);
+
+/// How long the handler may take to return after the user has closed twice.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The size of a VT100, for a terminal that does not know its own.
 const USUAL_SIZE: (usize, usize) = (80, 24);
@@ -131,8 +134,8 @@ impl Window {
 
     /// Runs the window until the program destroys it, or until the user has closed it twice.
     ///
-    /// `handler` runs on this thread. If it does not return and the user closes twice, the process
-    /// ends with exit status 130. If any thread panics, it ends with 101.
+    /// `handler` runs on this thread. If it does not return after the user has closed twice, the
+    /// process ends with exit status 130. If any thread panics, it ends with 101.
     ///
     /// # Errors
     ///
@@ -140,16 +143,20 @@ impl Window {
     /// written.
     pub fn mainloop(self, mut handler: impl FnMut(Event)) -> io::Result<()> {
         let shared = &self.shared;
-        let threads: &[fn(&Shared)] = if shared.terminal.is_drawn() {
-            shared.terminal.give_back_on_panic();
-            shared.terminal.take()?;
-            &[read_keys, paint]
-        } else {
-            &[read_lines]
-        };
-        for &work in threads {
+        // Dropped when this function ends, which the thread that reads keys notices.
+        let (_running, ended) = channel();
+        let spawn = |work: fn(&Shared)| {
             let shared = Arc::clone(shared);
             thread::spawn(move || work(&shared));
+        };
+        if shared.terminal.is_drawn() {
+            shared.terminal.give_back_on_panic();
+            shared.terminal.take()?;
+            let shared = Arc::clone(shared);
+            thread::spawn(move || read_keys(&shared, &ended));
+            spawn(paint);
+        } else {
+            spawn(read_lines);
         }
         while let Ok(event) = self.events.recv() {
             // What still waits when the window goes is dropped. But the handler learns that the
@@ -191,39 +198,34 @@ impl Output {
     }
 }
 
-/// Reads the terminal. At its end the user is gone, as after closing twice.
-fn read_keys(shared: &Shared) {
+/// Reads the terminal until the user has closed the window twice. If the terminal is gone, so is the
+/// user.
+fn read_keys(shared: &Shared, ended: &Receiver<()>) {
     let mut keyboard = Keyboard::default();
     let mut chunk = [0; 4096];
-    loop {
-        let length = Keys.read(&mut chunk).unwrap_or(0);
-        let keys = match length {
-            0 => vec![Key::CtrlC; 2],
-            _ => keyboard.keys(&chunk[..length]),
+    let mut leaves = false;
+    while !leaves {
+        let keys = match Keys.read(&mut chunk) {
+            Ok(length @ 1..) => keyboard.keys(&chunk[..length]),
+            _ => vec![Key::CtrlC; 2],
         };
-        let stuck = shared.change(|state| {
-            // An event from an earlier read: the handler had time for it.
-            let is_behind = state.screen.unhandled > 0;
+        shared.change(|state| {
             for key in keys {
                 let event = state.screen.press(key);
                 if let (Some(event), Some(events)) = (event, &state.events) {
                     let _ = events.try_send(event);
                 }
             }
-            let leaves = state.screen.close_requests > 1;
+            leaves = state.screen.close_requests > 1;
             if leaves {
                 state.events = None;
             }
-            leaves && is_behind
         });
-        if stuck {
-            shared.terminal.give_back();
-            // What a shell reports for a program that Ctrl-C has ended.
-            process::exit(130);
-        }
-        if length == 0 {
-            return;
-        }
+    }
+    if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        shared.terminal.give_back();
+        // What a shell reports for a program that Ctrl-C has ended.
+        process::exit(130);
     }
 }
 
