@@ -46,7 +46,7 @@ fn an_answer_of_the_client_never_lands_within_a_line_of_the_server() {
     assert_eq!(client.line(), "first");
     client.type_in("/help\n");
     assert!(client.line().starts_with("/name"));
-    client.line_with("Anything else");
+    client.line_with("Other text");
     server.send("line\nno newline");
     assert_eq!(client.line(), "half a line");
     drop(server);

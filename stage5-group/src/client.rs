@@ -26,7 +26,7 @@ const HELP: &str = "\
 /who       list who is here
 /quit      leave
 /help      show this
-Anything else is said to everyone. Begin with a space to say something that begins with a slash.
+Other text goes to everyone. A space before a slash makes it text.
 ";
 
 /// Opens the window and chats under this name, until the user leaves and the server has sent
