@@ -55,20 +55,22 @@ pub fn chat(stream: TcpStream, name: &str, plain: bool) -> io::Result<()> {
         output: window.output(),
         name: name.to_owned(),
         closing: false,
+        sent: Ok(()),
     };
-    let mut sent = user.say("\n");
+    user.say("\n");
     window.mainloop(|event| match event {
-        Event::Send(_) if user.closing || sent.is_err() => {}
+        Event::Send(_) if user.closing || user.sent.is_err() => {}
         Event::Send(text) => {
-            sent = user.command(&text);
-            if sent.is_err() {
+            user.command(&text);
+            if user.sent.is_err() {
                 let _ = received.recv_timeout(LAST_WORDS);
                 user.output.destroy();
             }
         }
         Event::Close => user.leave(),
     })?;
-    sent.map_err(|error| io::Error::new(error.kind(), format!("cannot send: {error}")))?;
+    user.sent
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot send: {error}")))?;
     let closed = io::Error::new(ErrorKind::UnexpectedEof, "the server closed the connection");
     match received.try_recv() {
         Ok(end) if user.closing => end,
@@ -84,11 +86,13 @@ struct User<'a> {
     output: Output,
     name: String,
     closing: bool,
+    /// Whether everything could be sent.
+    sent: io::Result<()>,
 }
 
 impl User<'_> {
     /// Obeys a command, or says the text to everyone.
-    fn command(&mut self, text: &str) -> io::Result<()> {
+    fn command(&mut self, text: &str) {
         let line = text.trim_end();
         match line.split_once(' ').unwrap_or((line, "")) {
             ("/quit", "") => self.leave(),
@@ -96,32 +100,31 @@ impl User<'_> {
             ("/name", new) if !new.trim().is_empty() => {
                 new.trim().clone_into(&mut self.name);
                 self.output.title(&title(&self.name));
-                return self.say("\n");
+                self.say("\n");
             }
-            ("/who", "") => return self.say(text),
+            ("/who", "") => self.say(text),
             (word, _) if word.starts_with('/') => {
                 let notice = format!("no such command: {line} (see /help)\n");
                 self.output.insert(notice.as_bytes());
             }
-            _ => return self.say(text),
+            _ => self.say(text),
         }
-        Ok(())
     }
 
     /// Sends a message. A text of white space only makes the name known.
-    fn say(&mut self, text: &str) -> io::Result<()> {
+    fn say(&mut self, text: &str) {
         let message = Message {
             name: self.name.clone(),
             text: text.to_owned(),
         };
-        let bytes = message.encode();
-        let length = bytes.len();
+        let message = message.encode();
+        let length = message.len();
         if length > MAX_MESSAGE {
             let notice = format!("not sent: {length} bytes, a message has at most {MAX_MESSAGE}\n");
             self.output.insert(notice.as_bytes());
-            return Ok(());
+        } else {
+            self.sent = self.stream.write_all(message.as_bytes());
         }
-        self.stream.write_all(bytes.as_bytes())
     }
 
     /// The tutorial's `shutdown(SHUT_WR)` (§5.2): the server reads the end of file, sends what it
