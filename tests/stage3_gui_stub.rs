@@ -1,4 +1,4 @@
-//! What chapter 3 promises: keys, screens, line mode, and a terminal that is given back.
+//! What chapter 3 promises: keys, screens, line mode, and a terminal that is restored.
 
 use std::io::Write;
 use std::process::{Command, Output as Finished, Stdio};
@@ -101,7 +101,7 @@ fn keys_are_the_same_wherever_the_reads_cut_them() {
 }
 
 #[test]
-fn a_lone_escape_does_nothing_and_spares_the_next_key() {
+fn a_lone_escape_does_nothing_and_leaves_the_next_key_alone() {
     let mut keyboard = Keyboard::default();
     assert_eq!(keyboard.keys(b"\x1b"), []);
     assert_eq!(keyboard.keys("中".as_bytes()), [Key::Char('中')]);
@@ -141,7 +141,7 @@ fn five_megabytes_pasted_fill_the_input_and_no_more() {
 }
 
 #[test]
-fn no_paste_keeps_its_end_from_being_seen() {
+fn the_keyboard_sees_the_end_of_every_paste() {
     let mut keyboard = Keyboard::default();
     for end in [
         "",
@@ -467,7 +467,7 @@ fn ctrl_c_closes_and_so_does_ctrl_d_on_an_empty_input() {
 // Screens.
 
 #[test]
-fn the_screen_at_40_by_10() {
+fn a_screen_of_40_by_10_looks_like_this() {
     let mut screen = screen(40, 10);
     screen.insert("[2019-03-21 17:30:00]业冰蝶: 今天天气真好，我们去公园\n");
     screen.insert("[2019-03-21 17:30:05]同静槐: yes\n");
@@ -493,7 +493,7 @@ fn the_screen_at_40_by_10() {
 }
 
 #[test]
-fn the_smallest_screen() {
+fn the_smallest_screen_looks_like_this() {
     let mut screen = screen(20, 6);
     screen.title("Rust聊天群 (业冰蝶业冰蝶)");
     screen.insert("一二三四五六七八九十\n");
@@ -545,7 +545,7 @@ fn the_button_is_white_on_blue() {
 }
 
 #[test]
-fn a_terminal_that_is_too_small_is_told_and_recovers() {
+fn a_terminal_that_is_too_small_shows_the_size_it_needs_and_recovers() {
     let mut screen = screen(20, 6);
     type_in(&mut screen, "typed");
     screen.insert("shown\n");
@@ -581,7 +581,7 @@ fn nothing_is_outside_the_screen_at_any_size() {
 }
 
 #[test]
-fn receiving_does_not_disturb_what_is_typed() {
+fn text_that_arrives_does_not_disturb_the_input() {
     let mut screen = screen(40, 10);
     type_in(&mut screen, "half a sen");
     let (before, cursor) = screen.draw();
@@ -617,7 +617,7 @@ fn the_output_follows_its_end_and_keeps_ten_thousand_lines() {
 }
 
 #[test]
-fn what_is_being_read_stays_where_it_is() {
+fn the_text_that_is_being_read_stays_where_it_is() {
     let mut screen = screen(40, 10);
     insert_lines(&mut screen, 0..10_000);
     screen.press(Key::PageUp);
@@ -632,7 +632,7 @@ fn what_is_being_read_stays_where_it_is() {
 }
 
 #[test]
-fn page_down_and_the_wheel_come_back_to_the_end_and_follow_it() {
+fn page_down_and_the_wheel_return_to_the_end_and_follow_it() {
     let mut screen = screen(40, 10);
     screen.insert(&"x".repeat(40 + 38 * 7));
     screen.insert("\n1\n2\n");
@@ -662,7 +662,7 @@ fn a_pane_that_is_not_full_does_not_scroll() {
 }
 
 #[test]
-fn sending_returns_to_the_end() {
+fn the_output_returns_to_its_end_when_a_text_is_sent() {
     let mut screen = screen(40, 10);
     insert_lines(&mut screen, 0..20);
     screen.press(Key::PageUp);
@@ -778,7 +778,7 @@ fn text_wraps_between_words_and_between_chinese_characters() {
 }
 
 #[test]
-fn text_cut_anywhere_comes_whole_and_harmless() {
+fn text_that_is_cut_anywhere_arrives_whole_and_harmless() {
     let bytes = "好\x1b[2J\u{9b}31m\u{202e}\r😀\u{7f}\n\t.".as_bytes();
     let expected = "好�[2J�31m��😀�\n\t.";
     for cut in 0..=bytes.len() {
@@ -813,7 +813,7 @@ fn lines(input: &[u8], arguments: &[&str]) -> Finished {
 }
 
 #[test]
-fn without_a_terminal_a_line_is_shown_and_the_end_of_input_ends() {
+fn a_window_without_a_terminal_shows_lines_and_ends_with_its_input() {
     let finished = lines("hello\n\n你好\r\nno newline".as_bytes(), &[]);
     assert_eq!(
         String::from_utf8_lossy(&finished.stdout),
@@ -826,7 +826,7 @@ fn without_a_terminal_a_line_is_shown_and_the_end_of_input_ends() {
 }
 
 #[test]
-fn in_line_mode_too_no_text_commands_the_terminal() {
+fn no_text_commands_the_terminal_in_line_mode_either() {
     let finished = lines(b"\x1b]0;title\x07\x1b[2J\xff\n", &[]);
     assert_eq!(
         String::from_utf8_lossy(&finished.stdout),
@@ -877,7 +877,7 @@ fn a_line_without_end_needs_no_memory() {
 }
 
 #[test]
-fn wrong_arguments_are_refused_and_help_is_given() {
+fn wrong_arguments_are_refused_and_help_is_printed() {
     let refused = lines(b"", &["server"]);
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
     assert!(refused.stderr.starts_with(b"usage: stage3-gui-stub"));
@@ -887,7 +887,7 @@ fn wrong_arguments_are_refused_and_help_is_given() {
 }
 
 #[test]
-fn a_reader_that_goes_away_gets_no_panic() {
+fn a_closed_standard_output_is_one_sentence_and_no_panic() {
     let mut child = Command::new(BINARY)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -1214,7 +1214,7 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn a_resize_is_followed_and_too_small_a_terminal_is_told() {
+    fn the_window_follows_the_size_of_its_terminal() {
         let mut session = on_a_terminal(BINARY);
         let terminal = session.value("tty");
         let before = session.opened();
@@ -1264,7 +1264,7 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn a_dumb_terminal_gets_line_mode() {
+    fn a_window_on_a_dumb_terminal_works_in_lines() {
         for term in ["TERM=dumb", "TERM=", "-u TERM"] {
             let mut session = on_a_terminal(&format!("env {term} {BINARY}"));
             session.value("before");
@@ -1277,7 +1277,7 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn without_stty_there_is_line_mode() {
+    fn a_window_without_stty_works_in_lines() {
         let mut session = on_a_terminal(&format!("PATH=/nowhere {BINARY}"));
         session.value("before");
         session.press("hello\n");
@@ -1288,7 +1288,7 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn a_plain_window_is_line_mode_on_any_terminal() {
+    fn a_plain_window_works_in_lines_on_any_terminal() {
         let mut session = on_a_terminal(&program("plain"));
         session.value("before");
         session.press("hello\n");

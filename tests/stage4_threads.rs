@@ -10,7 +10,7 @@ use support::{Client, Peer, Server, run};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_stage4-threads");
 
-/// A server in the hands of the test, and the chapter's client connected to it.
+/// The chapter's client, connected to a server that the test plays.
 fn client_of_ours() -> (Client, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("is bound");
@@ -20,7 +20,7 @@ fn client_of_ours() -> (Client, Peer) {
 }
 
 #[test]
-fn what_arrives_while_the_user_is_typing_is_shown() {
+fn the_client_shows_what_arrives_while_the_user_is_typing() {
     let (mut client, mut server) = client_of_ours();
     client.type_in("half a li");
     server.send("unasked\n");
@@ -30,7 +30,7 @@ fn what_arrives_while_the_user_is_typing_is_shown() {
 }
 
 #[test]
-fn a_line_is_sent_with_its_newline_so_answers_stand_on_lines_of_their_own() {
+fn the_client_sends_each_line_with_its_newline_so_each_answer_is_a_line() {
     let server = Server::start(BINARY, &[]);
     let mut client = Client::start(BINARY, server.address, &[]);
     for text in ["hi", "业冰蝶"] {
@@ -44,7 +44,7 @@ fn a_line_is_sent_with_its_newline_so_answers_stand_on_lines_of_their_own() {
 }
 
 #[test]
-fn the_end_of_input_waits_for_the_servers_last_words() {
+fn the_client_shows_the_servers_last_words_after_the_end_of_input() {
     let (mut client, mut server) = client_of_ours();
     client.type_in("bye\n");
     client.end_input();
@@ -59,7 +59,7 @@ fn the_end_of_input_waits_for_the_servers_last_words() {
 }
 
 #[test]
-fn a_lost_server_is_one_sentence_and_status_1_while_the_user_types_nothing() {
+fn a_lost_server_is_one_sentence_and_status_1_although_the_user_types_nothing() {
     let (client, server) = client_of_ours();
     drop(server);
     let (status, output, errors) = client.wait();
@@ -82,7 +82,7 @@ fn a_character_split_over_two_reads_is_shown_whole() {
 }
 
 #[test]
-fn what_would_command_the_terminal_is_shown_as_a_replacement() {
+fn a_character_that_would_command_the_terminal_is_shown_as_a_replacement() {
     let (client, mut server) = client_of_ours();
     server.send("\x1b[2Jred\u{202E}\u{9b}31m\n");
     assert_eq!(client.line(), "\u{FFFD}[2Jred\u{FFFD}\u{FFFD}31m");
@@ -93,7 +93,7 @@ fn what_would_command_the_terminal_is_shown_as_a_replacement() {
 /// The shell joins the pipe.
 #[cfg(unix)]
 #[test]
-fn nobody_reading_the_output_is_one_sentence_and_no_panic() {
+fn a_closed_standard_output_is_one_sentence_and_no_panic() {
     let mut command = Command::new("sh");
     let (status, output, errors) = {
         let server = Server::start(BINARY, &[]);
@@ -175,7 +175,7 @@ fn a_user_who_closes_the_window_twice_does_not_wait_for_the_server() {
 }
 
 #[test]
-fn without_a_role_it_hosts_and_then_others_join() {
+fn a_program_without_a_role_hosts_and_then_others_join() {
     let mut command = Command::new(BINARY);
     command.arg("127.0.0.1:0");
     let mut host = Client::spawn(command);
@@ -194,7 +194,7 @@ fn without_a_role_it_hosts_and_then_others_join() {
 }
 
 #[test]
-fn what_goes_wrong_is_one_sentence_and_status_1() {
+fn an_error_is_one_sentence_and_status_1() {
     let (status, output, errors) = run(BINARY, &["client", "127.0.0.1:1"], "");
     assert_eq!((status, output.as_str()), (1, ""));
     assert!(
