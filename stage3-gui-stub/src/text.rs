@@ -165,20 +165,20 @@ fn indent_at<'a>(text: &str, start: usize, indent: &'a str) -> &'a str {
 
 /// How many bytes of the text the first row has. It starts in this column.
 fn first_row(text: &str, mut column: usize, width: usize) -> usize {
-    // The last place where the row may end, and the last character that takes a column.
-    let (mut may_end, mut previous) = (None, None);
+    // The last place where the row may end, and whether it may end before the next character.
+    let (mut may_end, mut may_end_here) = (None, false);
     for (index, c) in text.char_indices() {
         if c == '\n' {
             return index + 1;
         }
         let is_space = matches!(c, ' ' | '\t');
+        let columns = char_width(c);
         // A combining mark stays with the character before it.
-        if char_width(c) > 0 {
-            let after_wide_or_space = |p| matches!(p, ' ' | '\t') || char_width(p) == 2;
-            if !is_space && previous.is_some_and(|p| char_width(c) == 2 || after_wide_or_space(p)) {
+        if columns > 0 {
+            if !is_space && (may_end_here || columns == 2) && index > 0 {
                 may_end = Some(index);
             }
-            previous = Some(c);
+            may_end_here = is_space || columns == 2;
         }
         column = column_after(column, c);
         if column > width && !is_space && index > 0 {

@@ -244,14 +244,16 @@ impl Screen {
     /// column free: the cursor stands there after a full row.
     fn draw_input(&self, width: usize) -> (Vec<String>, (usize, usize)) {
         let (text, cursor) = (self.input.text(), self.input.cursor());
-        let rows = wrap(text, width - 1, "");
         let starts = row_starts(text, width - 1, "");
         let row = starts.partition_point(|&start| start <= cursor) - 1;
         // Spaces beyond the edge are not shown. The cursor waits at the edge.
         let column = text_width(&text[starts[row]..cursor]).min(width - 1);
-        let top = row.min(rows.len().saturating_sub(self.input_rows()));
-        let rows = rows.into_iter().skip(top).take(self.input_rows());
-        (rows.collect(), (column, row - top))
+        let top = row.min(starts.len().saturating_sub(self.input_rows()));
+        let shown = (top..starts.len()).take(self.input_rows()).map(|row| {
+            let end = starts.get(row + 1).copied().unwrap_or(text.len());
+            fit(&text[starts[row]..end], width - 1, "")
+        });
+        (shown.collect(), (column, row - top))
     }
 
     fn hint(&self) -> &'static str {
