@@ -26,7 +26,7 @@ use input::MAX_INPUT;
 pub use keyboard::{Key, Keyboard};
 use screen::MAX_UNSENT;
 pub use screen::{Event, Screen};
-use terminal::{Canvas, Keys, Terminal, print};
+use terminal::{Canvas, Stdin, Terminal, print};
 
 use crate::text::drain_text;
 
@@ -85,11 +85,11 @@ impl Shared {
     }
 
     /// Changes what is shown.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
+        change(&mut state);
         state.dirty = true;
         self.redraw.notify_one();
-        change(&mut state)
     }
 
     fn destroy(&self, failure: Option<io::Error>) {
@@ -205,7 +205,7 @@ fn read_keys(shared: &Shared, ended: &Receiver<()>) {
     let mut chunk = [0; 4096];
     let mut leaves = false;
     while !leaves {
-        let keys = match Keys.read(&mut chunk) {
+        let keys = match Stdin.read(&mut chunk) {
             Ok(length @ 1..) => keyboard.keys(&chunk[..length]),
             _ => vec![Key::CtrlC; 2],
         };
@@ -236,7 +236,7 @@ fn read_lines(shared: &Shared) {
         let events = shared.lock().events.clone();
         events.is_some_and(|events| events.send(event).is_ok())
     };
-    let mut input = BufReader::new(Keys);
+    let mut input = BufReader::new(Stdin);
     let mut line = Vec::new();
     loop {
         line.clear();

@@ -144,9 +144,9 @@ impl<'a> Canvas<'a> {
 
 /// Standard input. Another program may have left it non-blocking: then a `read` asks again.
 #[derive(Debug)]
-pub struct Keys;
+pub struct Stdin;
 
-impl Read for Keys {
+impl Read for Stdin {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match io::stdin().read(buffer) {
