@@ -2,14 +2,15 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use support::{Client, Peer, Server, run};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_stage4-threads");
 
-/// A server in the hands of the test, and the chapter's client connected to it.
+/// The chapter's client, connected to a server that the test plays.
 fn client_of_ours() -> (Client, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("is bound");
@@ -19,7 +20,7 @@ fn client_of_ours() -> (Client, Peer) {
 }
 
 #[test]
-fn what_arrives_while_the_user_is_typing_is_shown() {
+fn the_client_shows_what_arrives_while_the_user_is_typing() {
     let (mut client, mut server) = client_of_ours();
     client.type_in("half a li");
     server.send("unasked\n");
@@ -29,7 +30,7 @@ fn what_arrives_while_the_user_is_typing_is_shown() {
 }
 
 #[test]
-fn a_line_is_sent_with_its_newline_so_answers_stand_on_lines_of_their_own() {
+fn the_client_sends_each_line_with_its_newline_so_each_answer_is_a_line() {
     let server = Server::start(BINARY, &[]);
     let mut client = Client::start(BINARY, server.address, &[]);
     for text in ["hi", "业冰蝶"] {
@@ -43,7 +44,7 @@ fn a_line_is_sent_with_its_newline_so_answers_stand_on_lines_of_their_own() {
 }
 
 #[test]
-fn the_end_of_input_waits_for_the_servers_last_words() {
+fn the_client_shows_the_servers_last_words_after_the_end_of_input() {
     let (mut client, mut server) = client_of_ours();
     client.type_in("bye\n");
     client.end_input();
@@ -58,7 +59,7 @@ fn the_end_of_input_waits_for_the_servers_last_words() {
 }
 
 #[test]
-fn a_lost_server_is_one_sentence_and_status_1_while_the_user_types_nothing() {
+fn a_lost_server_is_one_sentence_and_status_1_although_the_user_types_nothing() {
     let (client, server) = client_of_ours();
     drop(server);
     let (status, output, errors) = client.wait();
@@ -81,7 +82,7 @@ fn a_character_split_over_two_reads_is_shown_whole() {
 }
 
 #[test]
-fn what_would_command_the_terminal_is_shown_as_a_replacement() {
+fn a_character_that_would_command_the_terminal_is_shown_as_a_replacement() {
     let (client, mut server) = client_of_ours();
     server.send("\x1b[2Jred\u{202E}\u{9b}31m\n");
     assert_eq!(client.line(), "\u{FFFD}[2Jred\u{FFFD}\u{FFFD}31m");
@@ -89,8 +90,10 @@ fn what_would_command_the_terminal_is_shown_as_a_replacement() {
     assert_eq!(client.line(), "\u{FFFD}\u{FFFD}(");
 }
 
+/// The shell joins the pipe.
+#[cfg(unix)]
 #[test]
-fn nobody_reading_the_output_is_one_sentence_and_no_panic() {
+fn a_closed_standard_output_is_one_sentence_and_no_panic() {
     let mut command = Command::new("sh");
     let (status, output, errors) = {
         let server = Server::start(BINARY, &[]);
@@ -108,8 +111,71 @@ fn nobody_reading_the_output_is_one_sentence_and_no_panic() {
     );
 }
 
+/// The receive thread waits for somebody who reads standard output. The client does not wait for it.
 #[test]
-fn without_a_role_it_hosts_and_then_others_join() {
+fn a_failed_write_ends_the_client_though_the_receive_thread_still_waits() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = listener.local_addr().expect("is bound").to_string();
+    let mut child = Command::new(BINARY)
+        .args(["client", &address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let (mut stream, _) = listener.accept().expect("the client connects");
+    // More than a pipe takes.
+    let lines = "a line that nobody reads\n".repeat(10_000);
+    stream
+        .write_all(lines.as_bytes())
+        .expect("the client reads");
+    drop(stream);
+    let _unread = child.stdout.take();
+    let mut stdin = child.stdin.take().expect("is piped");
+    while stdin.write_all(b"hello\n").is_ok() {}
+    let mut errors = String::new();
+    let mut stderr = child.stderr.take().expect("is piped");
+    stderr.read_to_string(&mut errors).expect("is text");
+    assert!(
+        errors.starts_with("stage4-threads: cannot send: "),
+        "{errors}"
+    );
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert_eq!(child.wait().expect("ends").code(), Some(1));
+}
+
+/// `script` makes the terminal, and its options differ on other systems than Linux.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_user_who_closes_the_window_twice_does_not_wait_for_the_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = listener.local_addr().expect("is bound");
+    let command = format!("stty rows 24 cols 80; exec {BINARY} client {address}");
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("TERM", "xterm-256color")
+        .env("SHELL", "/bin/sh")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script of util-linux is there");
+    let mut server = Peer::new(listener.accept().expect("the client connects").0);
+    let mut keyboard = child.stdin.take().expect("is piped");
+    keyboard.write_all(b"bye\r").expect("it reads");
+    assert_eq!(server.line(), "bye");
+    keyboard.write_all(b"\x03").expect("it reads");
+    // The server reads the end of file, and does not close.
+    assert_eq!(server.rest(), b"");
+    keyboard.write_all(b"\x03").expect("it reads");
+    let mut screen = String::new();
+    let mut stdout = child.stdout.take().expect("is piped");
+    stdout.read_to_string(&mut screen).expect("is text");
+    assert!(screen.ends_with("\x1b[?1049l"), "nothing is said");
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn a_program_without_a_role_hosts_and_then_others_join() {
     let mut command = Command::new(BINARY);
     command.arg("127.0.0.1:0");
     let mut host = Client::spawn(command);
@@ -128,7 +194,7 @@ fn without_a_role_it_hosts_and_then_others_join() {
 }
 
 #[test]
-fn what_goes_wrong_is_one_sentence_and_status_1() {
+fn an_error_is_one_sentence_and_status_1() {
     let (status, output, errors) = run(BINARY, &["client", "127.0.0.1:1"], "");
     assert_eq!((status, output.as_str()), (1, ""));
     assert!(

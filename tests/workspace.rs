@@ -14,12 +14,16 @@ const STAGES: [&str; 5] = [
 ];
 
 /// The files that a chapter hands on to later ones, unchanged.
-const SHARED: [(&str, &[usize]); 7] = [
+const SHARED: [(&str, &[usize]); 11] = [
     ("src/clock.rs", &[1, 2, 4, 5]),
     ("src/client.rs", &[1, 2]),
     ("src/readiness.rs", &[2, 4, 5]),
     ("src/server.rs", &[2, 4]),
     ("src/window.rs", &[3, 4, 5]),
+    ("src/window/input.rs", &[3, 4, 5]),
+    ("src/window/keyboard.rs", &[3, 4, 5]),
+    ("src/window/screen.rs", &[3, 4, 5]),
+    ("src/window/terminal.rs", &[3, 4, 5]),
     ("src/text.rs", &[3, 4, 5]),
     ("benches/measure/mod.rs", &[2, 5]),
 ];

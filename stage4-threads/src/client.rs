@@ -1,62 +1,75 @@
 //! The client with a receive thread (tutorial §4): what arrives is shown while the user types.
 
-use std::cell::Cell;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
-use crate::window::{Output, Window};
+use crate::window::{Event, Output, Window};
 
 /// The most that one `read` takes, in bytes: the tutorial's `BUFSIZ`.
 const BUFSIZ: usize = 1024;
 
-/// Opens the window, sends what is typed with its newline, shows what comes, until both ends have
-/// closed.
+/// How long the client still shows what the server has sent, after a write to it has failed.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Opens the window, sends each line that the user types, and shows what arrives, until both sides
+/// have closed.
 ///
 /// # Errors
 ///
-/// The server went away before the user did, or standard output did.
+/// The server closed the connection before the user did, or standard output cannot be written.
 pub fn chat(stream: TcpStream) -> io::Result<()> {
     let window = Window::new("Rust聊天群", false);
+    let output = window.output();
     let stream = Arc::new(stream);
-    let receiver = thread::spawn({
-        let (stream, output) = (Arc::clone(&stream), window.output());
-        move || receive(&stream, output)
+    let (sender, received) = channel();
+    thread::spawn({
+        let (stream, mut output) = (Arc::clone(&stream), window.output());
+        move || {
+            let _ = sender.send(receive(&stream, &mut output));
+            // The main thread may wait in a write, or in the main loop.
+            let _ = stream.shutdown(Shutdown::Both);
+            output.destroy();
+        }
     });
-    let closing = Cell::new(false);
-    window.mainloop(
-        // Where writing fails reading ends, and the receive thread destroys the window.
-        |text| drop((&*stream).write_all(text.as_bytes())),
+    let mut closing = false;
+    let mut sent = Ok(());
+    window.mainloop(|event| match event {
+        Event::Send(_) if closing || sent.is_err() => {}
+        Event::Send(text) => {
+            sent = (&*stream).write_all(text.as_bytes());
+            if sent.is_err() {
+                let _ = received.recv_timeout(LAST_WORDS);
+                output.destroy();
+            }
+        }
         // The tutorial's `shutdown(SHUT_WR)` (§5.2): the server reads to the end, answers what it
-        // has read, closes, and the receive thread meets the end of file.
-        || {
-            closing.set(true);
+        // has read, and closes. Then the receive thread reads the end of file.
+        Event::Close => {
+            closing = true;
             let _ = stream.shutdown(Shutdown::Write);
-        },
-    )?;
-    // The user may have left without waiting for the server.
-    let _ = stream.shutdown(Shutdown::Both);
-    let received = receiver.join().expect("the receive thread does not panic");
-    if closing.get() {
-        return received;
+        }
+    })?;
+    sent.map_err(|error| io::Error::new(error.kind(), format!("cannot send: {error}")))?;
+    let closed = io::Error::new(ErrorKind::UnexpectedEof, "the server closed the connection");
+    match received.try_recv() {
+        Ok(end) if closing => end,
+        Ok(end) => end.and(Err(closed)),
+        // The user has left without waiting for the server. The receive thread still reads.
+        Err(_) => Ok(()),
     }
-    let reason = "the server closed the connection";
-    received.and(Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason)))
 }
 
-/// The tutorial's `ReceiveThread`: inserts what comes into the window, then destroys it.
-fn receive(mut stream: &TcpStream, mut output: Output) -> io::Result<()> {
+/// The tutorial's `ReceiveThread`: shows what arrives, until the server closes.
+fn receive(mut stream: &TcpStream, output: &mut Output) -> io::Result<()> {
     let mut chunk = [0; BUFSIZ];
-    let end = loop {
-        match stream.read(&mut chunk) {
-            Ok(0) => break Ok(()),
-            Ok(length) => output.insert(&chunk[..length]),
-            Err(error) => break Err(error),
+    loop {
+        match stream.read(&mut chunk)? {
+            0 => return Ok(()),
+            length => output.insert(&chunk[..length]),
         }
-    };
-    // Whoever still waits in a write is not to wait any longer.
-    let _ = stream.shutdown(Shutdown::Both);
-    output.destroy();
-    end
+    }
 }

@@ -1,118 +1,166 @@
 //! The chat client (tutorial §5.3): a window, a name, and a thread that receives.
 
-use std::cell::{Cell, RefCell};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
 use crate::limits::MAX_MESSAGE;
 use crate::message::Message;
-use crate::window::{Output, Window};
+use crate::window::{Event, Output, Window};
 
 /// The most that one `read` takes, in bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// How long a server may take nothing before the client gives it up.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest line that is shown as a whole, in bytes. Our server's are shorter: `�` has three
+/// bytes, and may stand for one byte of a message.
+const MAX_LINE: usize = 4 * MAX_MESSAGE;
+
+/// How long the client still shows what the server has sent, after a write to it has failed.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 const HELP: &str = "\
 /name NEW  take another name
 /who       list who is here
 /quit      leave
 /help      show this
-Anything else is said to everyone; begin with a blank to say what begins with a slash.
+Other text goes to everyone. A space before a slash makes it text.
 ";
 
 /// Opens the window and chats under this name, until the user leaves and the server has sent
-/// what it still had; `plain` keeps to line mode.
+/// everything that it has for this member. `plain` keeps to line mode.
 ///
 /// # Errors
 ///
-/// The server went away before the user did, or standard output did.
+/// The server closed the connection before the user did, or standard output cannot be written.
 pub fn chat(stream: TcpStream, name: &str, plain: bool) -> io::Result<()> {
     // One write is one message: nothing is gained by waiting for more (Nagle, RFC 896).
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
-    let stream = Arc::new(stream);
     let window = Window::new(&title(name), plain);
-    let mut output = window.output();
-    let receiver = thread::spawn({
-        let (stream, output) = (Arc::clone(&stream), window.output());
-        move || receive(&stream, output)
-    });
-    let name = RefCell::new(name.to_owned());
-    let closing = Cell::new(false);
-    // The tutorial's `shutdown(SHUT_WR)` (§5.2): the server hears the end of file, sends what it
-    // still has for us, closes, and the receive thread destroys the window.
-    let leave = || {
-        closing.set(true);
-        let _ = stream.shutdown(Shutdown::Write);
-    };
-    let mut say = |text: &str| {
-        let message = Message {
-            name: name.borrow().clone(),
-            text: text.to_owned(),
-        }
-        .encode();
-        if message.len() > MAX_MESSAGE {
-            let length = message.len();
-            let notice =
-                format!("not sent: {length} bytes, at most {MAX_MESSAGE} go into a message\n");
-            output.insert(notice.as_bytes());
-        } else if (&*stream).write_all(message.as_bytes()).is_err() {
-            // Half a message may be out: nothing can follow it. The receive thread sees the end.
+    let stream = Arc::new(stream);
+    let (sender, received) = channel();
+    thread::spawn({
+        let (stream, mut output) = (Arc::clone(&stream), window.output());
+        move || {
+            let _ = sender.send(receive(&stream, &mut output));
+            // The main thread may wait in a write, or in the main loop.
             let _ = stream.shutdown(Shutdown::Both);
+            output.destroy();
         }
+    });
+    let mut user = User {
+        stream: &stream,
+        output: window.output(),
+        name: name.to_owned(),
+        closing: false,
+        sent: Ok(()),
     };
-    say("\n");
-    let mut local = window.output();
-    let root = window.output();
-    let command = |text: &str| {
+    user.say("\n");
+    window.mainloop(|event| match event {
+        Event::Send(_) if user.closing || user.sent.is_err() => {}
+        Event::Send(text) => {
+            user.command(&text);
+            if user.sent.is_err() {
+                let _ = received.recv_timeout(LAST_WORDS);
+                user.output.destroy();
+            }
+        }
+        Event::Close => user.leave(),
+    })?;
+    user.sent
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot send: {error}")))?;
+    let closed = io::Error::new(ErrorKind::UnexpectedEof, "the server closed the connection");
+    match received.try_recv() {
+        Ok(end) if user.closing => end,
+        Ok(end) => end.and(Err(closed)),
+        // The user has left without waiting for the server. The receive thread still reads.
+        Err(_) => Ok(()),
+    }
+}
+
+/// What the main thread needs to do what the user asks for.
+struct User<'a> {
+    stream: &'a TcpStream,
+    output: Output,
+    name: String,
+    closing: bool,
+    /// Whether everything could be sent.
+    sent: io::Result<()>,
+}
+
+impl User<'_> {
+    /// Obeys a command, or says the text to everyone.
+    fn command(&mut self, text: &str) {
         let line = text.trim_end();
         match line.split_once(' ').unwrap_or((line, "")) {
-            ("/quit", "") => leave(),
-            ("/help", "") => local.insert(HELP.as_bytes()),
+            ("/quit", "") => self.leave(),
+            ("/help", "") => self.output.insert(HELP.as_bytes()),
             ("/name", new) if !new.trim().is_empty() => {
-                new.trim().clone_into(&mut name.borrow_mut());
-                root.title(&title(new.trim()));
-                say("\n");
+                new.trim().clone_into(&mut self.name);
+                self.output.title(&title(&self.name));
+                self.say("\n");
             }
-            ("/who", "") => say(text),
+            ("/who", "") => self.say(text),
             (word, _) if word.starts_with('/') => {
-                local.insert(format!("no such command: {line} (see /help)\n").as_bytes());
+                let notice = format!("no such command: {line} (see /help)\n");
+                self.output.insert(notice.as_bytes());
             }
-            _ => say(text),
+            _ => self.say(text),
         }
-    };
-    window.mainloop(command, leave)?;
-    // The user may have left without waiting for the server.
-    let _ = stream.shutdown(Shutdown::Both);
-    let received = receiver.join().expect("the receive thread does not panic");
-    if closing.get() {
-        return received;
     }
-    let reason = "the server closed the connection";
-    received.and(Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason)))
+
+    /// Sends a message. A text of white space only makes the name known.
+    fn say(&mut self, text: &str) {
+        let message = Message {
+            name: self.name.clone(),
+            text: text.to_owned(),
+        };
+        let message = message.encode();
+        let length = message.len();
+        if length > MAX_MESSAGE {
+            let notice = format!("not sent: {length} bytes, a message has at most {MAX_MESSAGE}\n");
+            self.output.insert(notice.as_bytes());
+        } else {
+            self.sent = self.stream.write_all(message.as_bytes());
+        }
+    }
+
+    /// The tutorial's `shutdown(SHUT_WR)` (§5.2): the server reads the end of file, sends what it
+    /// still has for this member, and closes. Then the receive thread reads the end of file.
+    fn leave(&mut self) {
+        self.closing = true;
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
 }
 
 fn title(name: &str) -> String {
     format!("Rust聊天群 ({name})")
 }
 
-/// The tutorial's `ReceiveThread`: inserts what comes into the window, then destroys it.
-fn receive(mut stream: &TcpStream, mut output: Output) -> io::Result<()> {
+/// The tutorial's `ReceiveThread`: shows what arrives, until the server closes.
+///
+/// It shows whole lines. Otherwise the answer to `/help` could land in the middle of a line of which
+/// one half has arrived.
+fn receive(mut stream: &TcpStream, output: &mut Output) -> io::Result<()> {
     let mut chunk = [0; CHUNK];
+    let mut lines = Vec::new();
     let end = loop {
-        match stream.read(&mut chunk) {
+        let arrived = match stream.read(&mut chunk) {
             Ok(0) => break Ok(()),
-            Ok(length) => output.insert(&chunk[..length]),
+            Ok(length) => &chunk[..length],
             Err(error) => break Err(error),
+        };
+        let newline = arrived.iter().rposition(|&byte| byte == b'\n');
+        let (whole, rest) = arrived.split_at(newline.map_or(0, |index| index + 1));
+        lines.extend_from_slice(whole);
+        if newline.is_some() || lines.len() > MAX_LINE {
+            output.insert(&lines);
+            lines.clear();
         }
+        lines.extend_from_slice(rest);
     };
-    // Whoever still waits in a write is not to wait any longer.
-    let _ = stream.shutdown(Shutdown::Both);
-    output.destroy();
+    output.insert(&lines);
     end
 }

@@ -1,12 +1,11 @@
-//! Text from the network, made fit for a screen: whole characters, none that give orders, and how
-//! many columns they take.
+//! Text from the network, made safe to show: whole characters, no terminal commands, and rows that
+//! fit the screen.
 
-/// The character itself, or `�` (U+FFFD) in place of one that would command the terminal instead
-/// of being shown.
+/// Returns the character, or `�` (U+FFFD) if a terminal would obey it instead of showing it.
 ///
-/// Replaced are the control characters C0 (but newline and tab), DEL and C1 of ISO 6429, the line
-/// and paragraph separators, and the bidirectional marks, embeddings, overrides and isolates of
-/// Unicode Annex #9, with which one line can be made to read as another.
+/// Replaced are the control characters C0 (except newline and tab), DEL and C1 of ISO 6429, the
+/// line and paragraph separators, and the bidirectional marks, embeddings, overrides and isolates
+/// of Unicode Annex #9. With those, one line can be made to look like another.
 #[must_use]
 pub fn harmless(c: char) -> char {
     match c {
@@ -19,10 +18,10 @@ pub fn harmless(c: char) -> char {
     }
 }
 
-/// Takes the text out of `bytes`, harmless, and leaves there only a last character that is not
-/// whole yet: 3 bytes at the most. What is not UTF-8 becomes `�`.
+/// Removes the text from `bytes` and returns it, made [`harmless`]. Bytes that are not UTF-8 become
+/// `�`. If the last character is incomplete, its bytes stay: at most 3.
 #[must_use]
-pub fn take_text(bytes: &mut Vec<u8>) -> String {
+pub fn drain_text(bytes: &mut Vec<u8>) -> String {
     let mut whole = bytes.len();
     if let Some(last) = bytes.utf8_chunks().last()
         && let Err(error) = std::str::from_utf8(last.invalid())
@@ -39,9 +38,9 @@ pub fn take_text(bytes: &mut Vec<u8>) -> String {
 /// Columns from one tab stop to the next.
 const TAB: usize = 8;
 
-/// Where the characters of two columns begin and end, by turns: Wide and Fullwidth in Unicode
-/// Annex #11, which include the emoji that are pictures by themselves. What is not assigned
-/// between two of them counts as they do.
+/// The ranges of characters that take two columns: the first of a range, then the first after it.
+/// These are Wide and Fullwidth in Unicode Annex #11, which include the emoji that terminals show
+/// as pictures. Unassigned characters between two wide ones count as wide.
 #[rustfmt::skip]
 const WIDE: [u32; 162] = [
     0x1100, 0x1160, 0x231A, 0x231C, 0x2329, 0x232B, 0x23E9, 0x23ED, 0x23F0, 0x23F1, 0x23F3, 0x23F4,
@@ -61,9 +60,9 @@ const WIDE: [u32; 162] = [
     0x1F93C, 0x1F946, 0x1F947, 0x1FA00, 0x1FA70, 0x1FB00, 0x20000, 0x3FFFE,
 ];
 
-/// The same for characters of no column: combining marks (categories Mn and Me), joiners and
-/// selectors, and the vowels and finals that complete a Hangul syllable. Of the many scripts of
-/// South and South-East Asia, only Devanagari, Bengali, Tamil, Thai and Lao.
+/// The ranges of characters that take no column: combining marks (categories Mn and Me), joiners,
+/// variation selectors, and the vowels and finals that complete a Hangul syllable. Of the scripts of
+/// South and South-East Asia, the table covers Devanagari, Bengali, Tamil, Thai and Lao.
 #[rustfmt::skip]
 const ZERO: [u32; 98] = [
     0x300, 0x370, 0x483, 0x48A, 0x591, 0x5BE, 0x5BF, 0x5C0, 0x5C1, 0x5C3, 0x5C4, 0x5C6, 0x5C7, 0x5C8,
@@ -78,9 +77,9 @@ const ZERO: [u32; 98] = [
 
 /// How many columns of a terminal the character takes.
 ///
-/// A terminal that knows more, or less, puts a character elsewhere in its row, never in another.
+/// If a terminal disagrees, the character is shown elsewhere in its row, but never in another row.
 #[must_use]
-pub fn width(c: char) -> usize {
+pub fn char_width(c: char) -> usize {
     let within = |edges: &[u32]| edges.partition_point(|&edge| edge <= u32::from(c)) % 2 == 1;
     match c {
         ' '..='\u{2FF}' => 1,
@@ -90,34 +89,101 @@ pub fn width(c: char) -> usize {
     }
 }
 
-/// How many columns the text takes.
+/// How many columns the text takes. A tab goes to the next tab stop.
 #[must_use]
-pub fn columns(text: &str) -> usize {
-    text.chars().map(width).sum()
+pub fn text_width(text: &str) -> usize {
+    text.chars().fold(0, column_after)
 }
 
-/// Lays text out in rows of at most `most` columns, at least two more than `indent` has, which
-/// begins each row that goes on with a line. A tab becomes the blanks that it stands for; where a
-/// wide character meets the edge, a column stays free.
+/// The column after a character that starts in this column.
+fn column_after(column: usize, c: char) -> usize {
+    match c {
+        '\n' => column,
+        '\t' => (column / TAB + 1) * TAB,
+        _ => column + char_width(c),
+    }
+}
+
+/// Lays text out in rows of at most `width` columns. A row that continues a line starts with
+/// `indent`, which must leave room for two columns.
+///
+/// [`row_starts`] says where rows end. Spaces that stand beyond the edge are not shown.
 #[must_use]
-pub fn wrap(text: &str, most: usize, indent: &str) -> Vec<String> {
-    let mut rows = vec![String::new()];
-    let mut column = 0;
-    for c in text.chars() {
-        let blanks = (TAB - column % TAB).min(most - column);
-        let wide = if c == '\t' { blanks } else { width(c) };
-        if c == '\n' || column + wide > most {
-            let indent = if c == '\n' { "" } else { indent };
-            rows.push(indent.to_owned());
-            column = columns(indent);
+pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
+    let starts = row_starts(text, width, indent);
+    let ends = starts.iter().copied().skip(1).chain([text.len()]);
+    let rows = starts.iter().zip(ends);
+    let rows =
+        rows.map(|(&start, end)| fit(&text[start..end], width, indent_at(text, start, indent)));
+    rows.collect()
+}
+
+/// The indent, and after it the part of the text's first line that fits, with spaces for tabs.
+#[must_use]
+pub fn fit(text: &str, width: usize, indent: &str) -> String {
+    let mut row = indent.to_owned();
+    let mut column = text_width(indent);
+    for c in text.chars().take_while(|&c| c != '\n') {
+        let next = column_after(column, c);
+        if next > width {
+            break;
         }
-        let row = rows.last_mut().expect("there is a first row");
         match c {
-            '\n' => continue,
-            '\t' => row.extend(std::iter::repeat_n(' ', wide)),
+            '\t' => row.extend(std::iter::repeat_n(' ', next - column)),
             _ => row.push(c),
         }
-        column += wide;
+        column = next;
     }
-    rows
+    row
+}
+
+/// Where each row of the text begins, in bytes, when it is laid out by [`wrap`].
+///
+/// A row ends after a newline, between two words, or before or after a wide character: Chinese text
+/// has no spaces. Within a word it ends only if the word is longer than a row. Spaces never begin a
+/// row: those that do not fit stay at the end of the row before, beyond the edge, as in a browser.
+#[must_use]
+pub fn row_starts(text: &str, width: usize, indent: &str) -> Vec<usize> {
+    let mut starts = vec![0];
+    let mut start = 0;
+    while start < text.len() {
+        let column = text_width(indent_at(text, start, indent));
+        let end = start + first_row(&text[start..], column, width);
+        if end < text.len() || text.ends_with('\n') {
+            starts.push(end);
+        }
+        start = end;
+    }
+    starts
+}
+
+/// The indent of the row that begins here: none at the beginning of a line.
+fn indent_at<'a>(text: &str, start: usize, indent: &'a str) -> &'a str {
+    let begins_line = start == 0 || text[..start].ends_with('\n');
+    if begins_line { "" } else { indent }
+}
+
+/// How many bytes of the text the first row has. It starts in this column.
+fn first_row(text: &str, mut column: usize, width: usize) -> usize {
+    // The last place where the row may end, and whether it may end before the next character.
+    let (mut may_end, mut may_end_here) = (None, false);
+    for (index, c) in text.char_indices() {
+        if c == '\n' {
+            return index + 1;
+        }
+        let is_space = matches!(c, ' ' | '\t');
+        let columns = char_width(c);
+        // A combining mark stays with the character before it.
+        if columns > 0 {
+            if !is_space && (may_end_here || columns == 2) && index > 0 {
+                may_end = Some(index);
+            }
+            may_end_here = is_space || columns == 2;
+        }
+        column = column_after(column, c);
+        if column > width && !is_space && index > 0 {
+            return may_end.unwrap_or(index);
+        }
+    }
+    text.len()
 }

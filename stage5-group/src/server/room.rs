@@ -8,7 +8,7 @@ use std::mem;
 
 use crate::limits::{MAX_ANNOUNCED, MAX_LISTED, MAX_NAME};
 use crate::message::{Message, Refusal};
-use crate::text::{harmless, width};
+use crate::text::{char_width, harmless};
 
 /// The number of a connection, counted from 1. No number is used twice while the server runs.
 pub type Id = u64;
@@ -176,10 +176,10 @@ fn sanitize_name(requested: &str) -> String {
         c => c,
     });
     // A combining mark at the beginning would change the character before the name.
-    let name = safe.skip_while(|&c| c == ' ' || width(c) == 0);
+    let name = safe.skip_while(|&c| c == ' ' || char_width(c) == 0);
     let name: String = name.take(MAX_NAME).collect();
     let mut name = name.as_str();
-    let is_numbering = |c: char| c.is_numeric() || width(c) == 0; // digits, and marks on them
+    let is_numbering = |c: char| c.is_numeric() || char_width(c) == 0; // digits, and marks on them
     loop {
         name = name.trim_end();
         match name.rsplit_once(['#', '＃', '﹟']) {
