@@ -69,7 +69,7 @@ fn a_reset_client_does_not_stop_the_server() {
 }
 
 #[test]
-fn bytes_sent_before_the_end_of_file_are_answered() {
+fn what_was_sent_before_the_end_of_file_is_answered() {
     let server = server();
     let mut peer = server.connect();
     peer.send([b'x'; 5000]);
@@ -81,7 +81,7 @@ fn bytes_sent_before_the_end_of_file_are_answered() {
 /// The server stops reading from a client that does not read. So the client's writes stop, too.
 /// When the client reads at last, every byte arrives.
 #[test]
-fn answers_larger_than_every_buffer_reach_a_client_that_reads_late() {
+fn output_larger_than_every_buffer_reaches_a_reader_that_starts_late() {
     let server = server();
     let mut stream = TcpStream::connect(server.address).expect("the server accepts");
     stream
