@@ -10,7 +10,6 @@ pub mod server;
 /// [1-echo]: ../index.html
 /// [2-select]: ../../stage2_select/index.html
 /// [4-threads]: ../../stage4_threads/index.html
-/// [5-group]: ../../stage5_group/index.html
 ///
 #[doc = include_str!("../../docs/sockets.md")]
 pub mod sockets {}
