@@ -194,7 +194,12 @@ fn every_rust_block_is_a_doc_test_or_an_excerpt() {
         for block in &page.blocks {
             let here = format!("{}:{}", page.path, block.line);
             match block.kind.as_str() {
-                "rust" if !CHAPTERS.iter().chain(&FURTHER).any(|(_, path)| *path == page.path) => {
+                "rust"
+                    if !CHAPTERS
+                        .iter()
+                        .chain(&FURTHER)
+                        .any(|(_, path)| *path == page.path) =>
+                {
                     wrong.push(format!(
                         "{here}: nothing compiles this page's `rust` blocks"
                     ));
