@@ -10,8 +10,8 @@ use crate::clock::Clock;
 /// The most bytes that one `read` takes: the tutorial's `BUFSIZ`.
 pub const BUFSIZ: usize = 1024;
 
-/// How long to wait after a failed `accept`. The usual cause is too many open files, and that does
-/// not end at once. Without the pause the loop would fill the log.
+/// How long to wait after a failed `accept`. The usual cause is too many open files, which does
+/// not end at once. Without the pause, the loop would fill the log.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves one client after the other, forever, and logs a line for each.
@@ -38,10 +38,10 @@ pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
     }
 }
 
-/// Answers each chunk with a time stamp and the same bytes, until the client closes its connection.
+/// Answers each chunk with a time stamp and the same bytes, until end of file.
 ///
-/// A chunk is what one `read` returns. TCP keeps the order of the bytes, but not where one `write`
-/// of the client ended and the next one began.
+/// A chunk is what one `read` returns. TCP keeps the order of the bytes. It does not keep where
+/// one `write` of the client ended and the next one began.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ fn echo(mut stream: TcpStream, clock: &mut Clock) -> io::Result<()> {
         if length == 0 {
             return Ok(());
         }
-        // One `write_all`, not two: after the first the client could read a stamp without a text.
+        // One `write_all`: with two, the client could read a stamp without a text.
         let mut answer = format!("[{}] ", clock.now().ctime()).into_bytes();
         answer.extend_from_slice(&chunk[..length]);
         stream.write_all(&answer)?;
