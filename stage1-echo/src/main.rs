@@ -82,7 +82,8 @@ fn host_or_join(address: &str) -> Result<(), String> {
     if let Ok(stream) = join(address) {
         return talk(stream);
     }
-    let listener = listen(address).map_err(|why| format!("nobody is at {address}, and {why}"))?;
+    let listener =
+        listen(address).map_err(|why| format!("no server answers at {address}; {why}"))?;
     let here = listener.local_addr().map_err(|error| error.to_string())?;
     let _ = writeln!(io::stdout(), "hosting at {here}");
     // Without a log: its lines would appear between the lines of the conversation.
