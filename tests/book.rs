@@ -35,6 +35,9 @@ const CHAPTERS: [(&str, &str); 5] = [
     ("stage5-group", "docs/5-group.md"),
 ];
 
+/// The further pages, each with the file that makes it the front page of a module.
+const FURTHER: [(&str, &str); 1] = [("stage1-echo/src/lib.rs", "docs/sockets.md")];
+
 /// What a chapter's page consists of, in this order.
 const SECTIONS: [&str; 7] = [
     "See it",
@@ -191,7 +194,12 @@ fn every_rust_block_is_a_doc_test_or_an_excerpt() {
         for block in &page.blocks {
             let here = format!("{}:{}", page.path, block.line);
             match block.kind.as_str() {
-                "rust" if !CHAPTERS.iter().any(|(_, path)| *path == page.path) => {
+                "rust"
+                    if !CHAPTERS
+                        .iter()
+                        .chain(&FURTHER)
+                        .any(|(_, path)| *path == page.path) =>
+                {
                     wrong.push(format!(
                         "{here}: nothing compiles this page's `rust` blocks"
                     ));
@@ -218,6 +226,14 @@ fn every_chapter_has_its_page_as_its_front_page() {
         let page = Page::read(page);
         let headings = page.headings().filter(|text| SECTIONS.contains(text));
         assert_eq!(headings.collect::<Vec<_>>(), SECTIONS, "{}", page.path);
+    }
+}
+
+#[test]
+fn every_further_page_is_the_front_page_of_a_module() {
+    for (file, page) in FURTHER {
+        let include = format!("#[doc = include_str!(\"../../{page}\")]\npub mod ");
+        assert!(read(file).contains(&include), "{file}: {include}");
     }
 }
 

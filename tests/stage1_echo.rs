@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use stage1_echo::clock::{DateTime, parse_offset};
 use support::{Client, Server, run};
@@ -16,7 +17,7 @@ fn server() -> Server {
     Server::start(BINARY, &[])
 }
 
-/// Whether this begins like `[Thu Mar 21 12:55:05 2019] `.
+/// Whether the answer begins with a stamp such as `[Thu Mar 21 12:55:05 2019] `.
 fn is_stamped(answer: &[u8]) -> bool {
     let shape: String = answer[..STAMP]
         .iter()
@@ -56,7 +57,7 @@ fn a_second_client_waits_for_the_first() {
     first.bytes(STAMP + 3);
     let mut second = server.connect();
     second.send("two");
-    // However often the server turns round, it is with the first client.
+    // The server answers the first client twenty times more, and never the second.
     for _ in 0..20 {
         first.send("again");
         first.bytes(STAMP + 5);
@@ -67,14 +68,17 @@ fn a_second_client_waits_for_the_first() {
 }
 
 #[test]
-fn a_line_of_3000_bytes_gets_more_than_one_stamp() {
+fn a_line_of_3000_bytes_gets_at_least_three_stamps() {
     let server = server();
     let mut peer = server.connect();
     peer.send([b'x'; 3000]);
     peer.shut_down_write();
     let answers = peer.rest();
     let stamps = answers.iter().filter(|&&byte| byte == b'[').count();
-    assert!(stamps >= 3, "1024 bytes at a time, but {stamps} stamps");
+    assert!(
+        stamps >= 3,
+        "one read takes at most 1024 bytes, but there are {stamps} stamps"
+    );
     assert_eq!(answers.iter().filter(|&&byte| byte == b'x').count(), 3000);
 }
 
@@ -91,7 +95,7 @@ fn a_reset_client_does_not_stop_the_server() {
 }
 
 #[test]
-fn a_client_that_says_nothing_costs_nothing() {
+fn a_client_that_connects_and_leaves_does_not_stop_the_server() {
     let server = server();
     drop(server.connect());
     let mut next = server.connect();
@@ -143,6 +147,27 @@ fn the_client_shows_one_answer_for_each_line() {
     assert_eq!(lines[2..], ["> "]);
 }
 
+/// The server cuts a line of 1200 bytes within a character, since 1024 is no multiple of 3. On
+/// Windows a console accepts only UTF-8. So the client must not print half of a character.
+#[test]
+fn the_client_shows_a_cut_character_as_a_replacement_character() {
+    let server = server();
+    let mut client = Command::new(BINARY)
+        .args(["client", &server.address.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut stdin = client.stdin.take().expect("is piped");
+    let line = "中".repeat(400) + "\n";
+    stdin.write_all(line.as_bytes()).expect("is read");
+    drop(stdin);
+    let output = client.wait_with_output().expect("ends");
+    let shown = String::from_utf8(output.stdout).expect("the output is UTF-8");
+    assert!(shown.contains("中\u{fffd}"), "{shown}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
 #[test]
 fn an_empty_line_ends_the_client() {
     let server = server();
@@ -153,8 +178,9 @@ fn an_empty_line_ends_the_client() {
 }
 
 #[test]
-fn the_tutorials_client_sends_a_line_without_its_newline() {
-    // Chapter 1's client in Python sends the bytes of `input()`, and prints what one `recv` gets.
+fn the_client_of_the_tutorial_works_with_this_server() {
+    // That client, in Python, sends the bytes of `input()`, without a newline, and prints what one
+    // `recv` returns.
     let server = server();
     let mut peer = server.connect();
     for line in ["hi", "你好，世界"] {
@@ -165,7 +191,7 @@ fn the_tutorials_client_sends_a_line_without_its_newline() {
 }
 
 #[test]
-fn a_lost_server_is_one_sentence_and_status_1() {
+fn a_client_that_loses_its_server_ends_with_one_sentence_and_status_1() {
     let mut server = server();
     let mut client = Client::start(BINARY, server.address, &[]);
     client.type_in("hi\n");
@@ -178,7 +204,7 @@ fn a_lost_server_is_one_sentence_and_status_1() {
 }
 
 #[test]
-fn without_a_role_it_hosts_and_then_others_join() {
+fn without_a_role_the_first_program_hosts_and_the_second_joins() {
     let mut command = Command::new(BINARY);
     command.arg("127.0.0.1:0");
     let mut host = Client::spawn(command);
@@ -189,7 +215,7 @@ fn without_a_role_it_hosts_and_then_others_join() {
         .to_owned();
     host.type_in("mine\n");
     assert!(host.line().ends_with("] mine"));
-    // Somebody answers there now: the same words join instead of hosting.
+    // A server answers there now, so the same command joins it instead of starting another one.
     assert_eq!(
         run(BINARY, &[&address], ""),
         (0, "> ".to_owned(), String::new())
@@ -216,7 +242,7 @@ fn wrong_arguments_get_the_usage_and_status_2() {
 }
 
 #[test]
-fn what_goes_wrong_is_one_sentence_and_status_1() {
+fn an_error_is_one_sentence_and_status_1() {
     let server = server();
     let taken = server.address.to_string();
     for (arguments, sentence) in [
@@ -235,7 +261,7 @@ fn what_goes_wrong_is_one_sentence_and_status_1() {
 }
 
 #[test]
-fn the_calendar_agrees_with_known_days() {
+fn the_calendar_is_right_for_known_days() {
     for (seconds, text) in [
         (0, "Thu Jan  1 00:00:00 1970"),
         (1_553_172_905, "Thu Mar 21 12:55:05 2019"),
@@ -249,7 +275,7 @@ fn the_calendar_agrees_with_known_days() {
 }
 
 #[test]
-fn offsets_are_read_as_date_writes_them() {
+fn offsets_are_read_in_the_form_that_date_prints() {
     assert_eq!(parse_offset("+0000"), Some(0));
     assert_eq!(parse_offset("+0545"), Some(20_700));
     assert_eq!(parse_offset("-0330"), Some(-12_600));

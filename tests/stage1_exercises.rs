@@ -1,5 +1,5 @@
-//! Chapter 1: what its exercises ask for. A test is ignored until its exercise is solved; this runs
-//! the first: `cargo test -p stage1-echo exercise_1 -- --ignored`.
+//! Chapter 1: tests of its exercises. Each is ignored, because it fails until its exercise is solved.
+//! This runs the first: `cargo test -p stage1-echo exercise_1 -- --ignored`.
 
 mod support;
 
@@ -29,7 +29,7 @@ fn exercise_1_the_log_says_how_many_bytes_a_client_has_sent() {
         peer.bytes(STAMP + text.len());
     }
     drop(peer);
-    // The server takes one client after the other: with this one it has done with the first.
+    // The server serves one client after the other. If this one has an answer, the first has left.
     let mut next = server.connect();
     next.send("x");
     next.bytes(STAMP + 1);
@@ -40,7 +40,7 @@ fn exercise_1_the_log_says_how_many_bytes_a_client_has_sent() {
 
 #[test]
 #[ignore = "exercise 2 of chapter 1"]
-fn exercise_2_a_silent_client_is_sent_away_and_the_next_one_served() {
+fn exercise_2_a_silent_client_is_disconnected_and_the_next_one_is_served() {
     let server = server();
     let mut silent = server.connect();
     let mut next = server.connect();
@@ -52,21 +52,25 @@ fn exercise_2_a_silent_client_is_sent_away_and_the_next_one_served() {
     let answered = next.socket().read(&mut [0; STAMP + 1]);
     assert!(
         answered.is_ok_and(|length| length > 0),
-        "the first client says nothing, and after 10 s the second is still waiting"
+        "the first client sends nothing, and after 10 s the second client is still waiting"
     );
-    assert_eq!(silent.rest(), b"", "the silent client gets an end of file");
+    assert_eq!(
+        silent.rest(),
+        b"",
+        "the silent client should read an end of file"
+    );
     let address = silent.socket().local_addr().expect("was connected");
     let line = server.wait_for_log("lost");
     let expected = format!("lost {address}: silent");
     assert!(
         line.starts_with(&expected),
-        "the log should say why, {expected:?}, and says {line:?}"
+        "the log should begin a line with {expected:?}, but it says {line:?}"
     );
 }
 
 #[test]
 #[ignore = "exercise 2 of chapter 1"]
-fn exercise_2_a_client_that_keeps_talking_may_stay() {
+fn exercise_2_a_client_that_keeps_sending_stays_connected() {
     let server = server();
     let mut peer = server.connect();
     let start = Instant::now();
@@ -84,7 +88,7 @@ fn exercise_2_a_client_that_keeps_talking_may_stay() {
     let end = silent.socket().read(&mut [0; 1]);
     assert!(
         matches!(end, Ok(0)),
-        "a client that says nothing should get an end of file, got {end:?}"
+        "a client that sends nothing should read an end of file, but read {end:?}"
     );
 }
 
@@ -96,12 +100,12 @@ fn exercise_3_a_datagram_is_answered_with_one_datagram() {
     socket.connect(server.address).expect("is an address");
     let patience = Some(Duration::from_secs(5));
     socket.set_read_timeout(patience).expect("is not zero");
-    // All are sent before one is read: each keeps its edges, even the one that is empty.
+    // All are sent before the first is read. Each stays one datagram, even the empty one.
     let texts = ["one".to_owned(), String::new(), "x".repeat(2000)];
     for text in &texts {
         socket
             .send(text.as_bytes())
-            .expect("somebody listens by UDP where TCP is served");
+            .expect("the server listens by UDP at the address where it listens by TCP");
     }
     for text in texts {
         let mut answer = [0; 4096];
@@ -111,10 +115,13 @@ fn exercise_3_a_datagram_is_answered_with_one_datagram() {
         let answer = String::from_utf8_lossy(&answer[..length]);
         assert!(
             answer.starts_with('[') && answer.len() == STAMP + text.len(),
-            "a datagram of {} bytes should come back as one stamp and the same bytes, got {answer:?}",
+            "a datagram of {} bytes should come back as one stamp and the same bytes, not {answer:?}",
             text.len()
         );
-        assert!(answer.ends_with(&text), "not what was sent: {answer:?}");
+        assert!(
+            answer.ends_with(&text),
+            "the answer ends with other bytes than were sent: {answer:?}"
+        );
     }
 }
 
@@ -129,7 +136,7 @@ fn exercise_3_datagrams_do_not_wait_for_the_client_that_is_being_served() {
     socket.connect(server.address).expect("is an address");
     let patience = Some(Duration::from_secs(5));
     socket.set_read_timeout(patience).expect("is not zero");
-    socket.send(b"x").expect("goes out");
+    socket.send(b"x").expect("is sent");
     let answer = socket.recv(&mut [0; 64]);
     assert!(
         answer.is_ok(),

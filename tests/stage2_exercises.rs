@@ -1,5 +1,5 @@
-//! Chapter 2: what its exercises ask for. A test is ignored until its exercise is solved; this runs
-//! the first: `cargo test -p stage2-select exercise_1 -- --ignored`.
+//! Chapter 2: tests of its exercises. Each is ignored, because it fails until its exercise is solved.
+//! This runs the first: `cargo test -p stage2-select exercise_1 -- --ignored`.
 
 mod support;
 
@@ -15,14 +15,14 @@ const BINARY: &str = env!("CARGO_BIN_EXE_stage2-select");
 /// `[Thu Mar 21 12:55:05 2019] `, in bytes.
 const STAMP: usize = 27;
 
-/// How many clients exercise 1 lets in.
+/// How many clients the server of exercise 1 serves at once.
 const MAX_CLIENTS: usize = 256;
 
 fn server() -> Server {
     Server::start(BINARY, &[])
 }
 
-/// A client that has been let in: it has got an answer.
+/// A client that the server has accepted: it has received an answer.
 fn guest(server: &Server) -> Peer {
     let mut peer = server.connect();
     peer.send("x");
@@ -32,7 +32,7 @@ fn guest(server: &Server) -> Peer {
 
 #[test]
 #[ignore = "exercise 1 of chapter 2"]
-fn exercise_1_who_comes_when_the_server_is_full_is_told_so() {
+fn exercise_1_a_client_that_connects_to_a_full_server_is_told_so() {
     let server = server();
     let mut guests: Vec<Peer> = (0..MAX_CLIENTS).map(|_| guest(&server)).collect();
     for _ in 0..3 {
@@ -46,11 +46,11 @@ fn exercise_1_who_comes_when_the_server_is_full_is_told_so() {
         let end = one_more.socket().read_to_string(&mut told);
         assert!(
             end.is_ok() && told == "the server is full\n",
-            "with {MAX_CLIENTS} clients in, the next should be told \"the server is full\\n\" and \
-             then get an end of file; it got {told:?} and {end:?}"
+            "with {MAX_CLIENTS} clients connected, the next one should read \"the server is full\\n\" \
+             and then an end of file; it read {told:?} and {end:?}"
         );
     }
-    // Nobody who is in has lost its place, and a place that comes free is given away.
+    // All clients that were accepted are still served. When one leaves, another is accepted.
     for guest in &mut guests {
         guest.send("y");
         guest.bytes(STAMP + 1);
@@ -60,10 +60,14 @@ fn exercise_1_who_comes_when_the_server_is_full_is_told_so() {
     leaves.rest();
     let mut next = server.connect();
     next.send("x");
-    assert_eq!(next.bytes(1), b"[", "a place has come free");
+    assert_eq!(
+        next.bytes(1),
+        b"[",
+        "one client has left, so the next one is served"
+    );
 }
 
-/// Sends without reading until the server takes no more.
+/// Sends without reading until the server accepts no more bytes.
 fn flood(stream: &mut TcpStream) {
     stream
         .set_write_timeout(Some(Duration::from_secs(3)))
@@ -79,8 +83,8 @@ fn flood(stream: &mut TcpStream) {
     }
 }
 
-/// Sends without reading until the server takes no more, then reads it all; gives the two log lines
-/// that exercise 2 asks for, and what the log says besides the arrival.
+/// Sends without reading until the server accepts no more bytes, then reads all answers. Returns the
+/// two log lines that exercise 2 asks for, and the log without the line for the new connection.
 fn log_of_a_client_that_reads_late() -> (String, String, Vec<String>) {
     let server = server();
     let mut stream = TcpStream::connect(server.address).expect("the server accepts");
@@ -92,47 +96,51 @@ fn log_of_a_client_that_reads_late() -> (String, String, Vec<String>) {
         .expect("is not zero");
     stream.read_to_end(&mut Vec::new()).expect("it ends");
     let log = server.end_and_read_log();
-    let besides = |line: &String| !line.contains("connecting");
+    let is_other = |line: &String| !line.contains("connecting");
     (
         format!("...not reading: {address}"),
         format!("...reading again: {address}"),
-        log.into_iter().filter(besides).collect(),
+        log.into_iter().filter(is_other).collect(),
     )
 }
 
 #[test]
 #[ignore = "exercise 2 of chapter 2"]
-fn exercise_2_the_log_says_who_does_not_read_and_who_reads_again() {
+fn exercise_2_the_log_says_when_a_client_stops_reading_and_when_it_reads_again() {
     let (stops, starts, log) = log_of_a_client_that_reads_late();
     assert_eq!(
         log.first(),
         Some(&stops),
         "a client has filled its buffers without reading; the log says {log:?}"
     );
-    assert_eq!(log.last(), Some(&starts), "then it has read everything");
+    assert_eq!(
+        log.last(),
+        Some(&starts),
+        "then the client has read everything"
+    );
     for pair in log.windows(2) {
         assert_ne!(
             pair[0], pair[1],
-            "a line when it stops and a line when it goes on, not one for each try"
+            "one line when the client stops reading and one when it goes on, not one for each try"
         );
     }
 }
 
 #[test]
 #[ignore = "exercise 2 of chapter 2"]
-fn exercise_2_who_is_lost_is_not_said_to_read_again() {
+fn exercise_2_a_lost_client_is_not_logged_as_reading_again() {
     let server = server();
     let mut stream = TcpStream::connect(server.address).expect("the server accepts");
     flood(&mut stream);
     server.wait_for_log("...not reading: ");
-    // With answers unread, closing is a reset.
+    // Closing a socket that holds unread bytes resets the connection.
     drop(stream);
     server.wait_for_log("lost ");
     let after: Vec<String> = server.end_and_read_log();
     assert!(after.is_empty(), "{after:?}");
 }
 
-/// Sends so much and reads the answers at the same time; gives how long that takes.
+/// Sends `length` bytes and reads the answers at the same time. Returns how long that takes.
 fn time_to_echo(server: SocketAddr, length: usize) -> Duration {
     let mut stream = TcpStream::connect(server).expect("the server accepts");
     stream
@@ -149,24 +157,25 @@ fn time_to_echo(server: SocketAddr, length: usize) -> Duration {
     let time = start.elapsed();
     sender.join().expect("does not panic");
     let echoed = answers.iter().filter(|&&byte| byte == b'x').count();
-    assert_eq!(echoed, length, "a limit is no reason to lose anything");
+    assert_eq!(echoed, length, "every byte should come back, limit or not");
     time
 }
 
 #[test]
 #[ignore = "exercise 3 of chapter 2"]
-fn exercise_3_no_client_gets_more_than_four_megabytes_a_second() {
+fn exercise_3_a_client_gets_at_most_four_megabytes_a_second() {
     let server = server();
     let time = time_to_echo(server.address, 8 << 20);
     assert!(
         time > Duration::from_secs(1),
-        "8 MiB at 4 MB a second, a burst at the beginning apart, take more than 1 s, not {time:?}"
+        "at 4 MB a second, after the allowance at the beginning, 8 MiB should take more than 1 s, \
+         not {time:?}"
     );
 }
 
 #[test]
 #[ignore = "exercise 3 of chapter 2"]
-fn exercise_3_the_limit_is_each_clients_own() {
+fn exercise_3_a_limited_client_does_not_delay_the_others() {
     let server = server();
     let address = server.address;
     let flood = thread::spawn(move || time_to_echo(address, 8 << 20));
@@ -181,10 +190,10 @@ fn exercise_3_the_limit_is_each_clients_own() {
     let time = flood.join().expect("does not panic");
     assert!(
         time > Duration::from_secs(1),
-        "8 MiB went through in {time:?}"
+        "8 MiB came back in {time:?}, without a limit"
     );
     assert!(
         longest < Duration::from_secs(1),
-        "while one client is held back another waited {longest:?} for an answer"
+        "while one client was limited, another one waited {longest:?} for an answer"
     );
 }

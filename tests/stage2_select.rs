@@ -78,8 +78,8 @@ fn what_was_sent_before_the_end_of_file_is_answered() {
     assert_eq!(answers.iter().filter(|&&byte| byte == b'x').count(), 5000);
 }
 
-/// The server stops reading a client that does not read: the client's own writing comes to a halt,
-/// and when it reads at last, everything is there.
+/// The server stops reading from a client that does not read. So the client's writes stop, too.
+/// When the client reads at last, every byte arrives.
 #[test]
 fn output_larger_than_every_buffer_reaches_a_reader_that_starts_late() {
     let server = server();
@@ -87,7 +87,7 @@ fn output_larger_than_every_buffer_reaches_a_reader_that_starts_late() {
     stream
         .set_read_timeout(Some(DEADLINE))
         .expect("is not zero");
-    // Each byte of a block of 1024 tells its place, so that order shows.
+    // The bytes of a block differ, so that a wrong order is noticed.
     let block: Vec<u8> = (0..1024)
         .map(|n| b'a' + u8::try_from(n % 26).expect("small"))
         .collect();
@@ -104,9 +104,12 @@ fn output_larger_than_every_buffer_reaches_a_reader_that_starts_late() {
             }
             Err(error) => panic!("{error}"),
         }
-        assert!(sent.len() < 1 << 30, "nothing holds the client back");
+        assert!(
+            sent.len() < 1 << 30,
+            "the server reads on and on, though the client does not read"
+        );
     }
-    // Others do not notice.
+    // Other clients are served at once.
     let mut other = server.connect();
     other.send("x");
     other.bytes(STAMP + 1);
@@ -141,8 +144,9 @@ fn without_stamps(answers: &[u8]) -> Vec<u8> {
     text
 }
 
+#[cfg(unix)]
 #[test]
-fn a_full_descriptor_table_is_one_line_in_the_log_and_room_lets_the_next_one_in() {
+fn with_a_full_descriptor_table_the_log_has_one_line_and_the_next_client_waits() {
     let mut command = Command::new("sh");
     command.args([
         "-c",
@@ -153,7 +157,7 @@ fn a_full_descriptor_table_is_one_line_in_the_log_and_room_lets_the_next_one_in(
     server.wait_for_log("cannot accept");
     peers[0].send("in");
     peers[0].bytes(STAMP + 2);
-    // The last of them is not in yet; it gets in when the others leave.
+    // The last one waits in the backlog. It is accepted when the others leave.
     let mut last = peers.pop().expect("there are 20");
     last.send("me too");
     peers.clear();
@@ -162,7 +166,41 @@ fn a_full_descriptor_table_is_one_line_in_the_log_and_room_lets_the_next_one_in(
     let log = server.end_and_read_log();
     assert!(
         !log.iter().any(|line| line.contains("cannot accept")),
-        "said again: {log:?}"
+        "the log says it a second time: {log:?}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_that_returns_to_a_full_descriptor_table_is_logged_once() {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n 16; exec {BINARY} server 127.0.0.1:0");
+    command.args(["-c", &script]);
+    let server = Server::spawn(command);
+    let mut peers = Vec::new();
+    loop {
+        peers.push(server.connect());
+        if server.wait_for_log("").starts_with("cannot accept") {
+            break;
+        }
+    }
+    for _ in 0..5 {
+        // When a client leaves, the one that waits is accepted, and the table is full again.
+        drop(peers.remove(0));
+        let line = server.wait_for_log("");
+        assert!(line.starts_with("...connecting from"), "{line}");
+        // The client returns, and the server cannot accept it.
+        peers.push(server.connect());
+        for _ in 0..20 {
+            peers[0].send("x");
+            peers[0].bytes(STAMP + 1);
+        }
+    }
+    drop(peers);
+    let log = server.end_and_read_log();
+    assert!(
+        !log.iter().any(|line| line.contains("cannot accept")),
+        "{log:?}"
     );
 }
 
@@ -180,7 +218,7 @@ fn a_closed_standard_output_does_not_end_the_server() {
 }
 
 #[test]
-fn a_lost_server_is_one_sentence_and_status_1() {
+fn a_client_that_loses_its_server_ends_with_one_sentence_and_status_1() {
     let mut server = server();
     let mut client = Client::start(BINARY, server.address, &[]);
     client.type_in("hi\n");
@@ -192,7 +230,7 @@ fn a_lost_server_is_one_sentence_and_status_1() {
 }
 
 #[test]
-fn without_a_role_it_hosts_and_then_others_join() {
+fn without_a_role_the_first_program_hosts_and_the_second_joins() {
     let mut command = Command::new(BINARY);
     command.arg("127.0.0.1:0");
     let mut host = Client::spawn(command);
@@ -214,7 +252,7 @@ fn without_a_role_it_hosts_and_then_others_join() {
 }
 
 #[test]
-fn what_goes_wrong_is_one_sentence_and_status_1() {
+fn an_error_is_one_sentence_and_status_1() {
     let server = server();
     let taken = server.address.to_string();
     for (arguments, sentence) in [

@@ -1,19 +1,17 @@
-//! The echo client (tutorial §1.4.2): a line out, an answer back.
+//! The echo client (tutorial §1.4.2). It sends a line, then waits for the answer.
 
 use std::io::{self, BufRead, Read, Write};
 use std::net::TcpStream;
 
-/// Room for one answer, in bytes: a time stamp and the 1024 bytes that the server takes at a time.
+/// The most bytes that are read as one answer: a time stamp and the 1024 bytes of a server's chunk.
 const ANSWER: usize = 1024 + 64;
 
-/// Prompts, sends what is typed, prints what comes back; ends at an empty line or end of input.
-///
-/// The bytes are passed on as they are: nothing here minds a character that is split over two
-/// reads, or an encoding.
+/// Prompts for a line, sends it and prints the answer. Ends at an empty line or at the end of
+/// input.
 ///
 /// # Errors
 ///
-/// The connection broke, the server closed it, or standard output did.
+/// The connection broke, the server closed it, or standard input or output failed.
 pub fn chat(mut stream: TcpStream) -> io::Result<()> {
     let (mut input, mut output) = (io::stdin().lock(), io::stdout());
     let mut line = Vec::new();
@@ -30,14 +28,14 @@ pub fn chat(mut stream: TcpStream) -> io::Result<()> {
             return Ok(());
         }
         stream.write_all(&line)?;
-        // One `read` is one answer as long as it is short. Nothing in TCP says where a long one
-        // ends: its rest is printed as the answer to the next line.
+        // One `read` is one answer as long as the answer is short. Nothing in TCP says where a
+        // long answer ends. Its second part is printed as the answer to the next line.
         let length = stream.read(&mut answer)?;
         if length == 0 {
             let reason = "the server closed the connection";
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
         }
-        output.write_all(&answer[..length])?;
-        output.write_all(b"\n")?;
+        // A chunk can begin or end within a character. The parts of that character become `�`.
+        writeln!(output, "{}", String::from_utf8_lossy(&answer[..length]))?;
     }
 }

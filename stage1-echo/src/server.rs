@@ -1,4 +1,4 @@
-//! The blocking echo server (tutorial §1.3.2): one client at a time.
+//! The blocking echo server (tutorial §1.3.2). It serves one client at a time.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,16 +7,14 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 
-/// The most that one `read` takes, in bytes: the tutorial's `BUFSIZ`.
+/// The most bytes that one `read` takes: the tutorial's `BUFSIZ`.
 pub const BUFSIZ: usize = 1024;
 
-/// A rest after a failed `accept`: what made it fail, too many open files say, lasts longer
-/// than a loop takes to come round.
+/// How long to wait after a failed `accept`. The usual cause is too many open files, which does
+/// not end at once. Without the pause, the loop would fill the log.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves one client after the other, for ever, and logs a line for each.
-///
-/// While one is served the next waits in the listener's backlog, connected but unheard.
+/// Serves one client after the other, forever, and logs a line for each.
 ///
 /// # Errors
 ///
@@ -40,14 +38,14 @@ pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
     }
 }
 
-/// Answers each chunk with a time stamp and the same bytes, until the client's end of file.
+/// Answers each chunk with a time stamp and the same bytes, until end of file.
 ///
-/// A chunk is whatever one `read` returns, up to [`BUFSIZ`] bytes. TCP keeps the bytes and their
-/// order, not the boundaries between the client's writes, so a long line is more than one chunk.
+/// A chunk is what one `read` returns. TCP keeps the order of the bytes. It does not keep where
+/// one `write` of the client ended and the next one began.
 ///
 /// # Errors
 ///
-/// The client reset the connection.
+/// The connection broke: the client reset it, for example.
 fn echo(mut stream: TcpStream, clock: &mut Clock) -> io::Result<()> {
     let mut chunk = [0; BUFSIZ];
     loop {
@@ -55,7 +53,7 @@ fn echo(mut stream: TcpStream, clock: &mut Clock) -> io::Result<()> {
         if length == 0 {
             return Ok(());
         }
-        // One `write_all`: two would let the client read the stamp without the text.
+        // One `write_all`: with two, the client could read a stamp without a text.
         let mut answer = format!("[{}] ", clock.now().ctime()).into_bytes();
         answer.extend_from_slice(&chunk[..length]);
         stream.write_all(&answer)?;

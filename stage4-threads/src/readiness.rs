@@ -3,35 +3,36 @@
 //! POSIX `select` puts a program to sleep until one of its sockets is ready. std has no such call.
 //! It has `set_nonblocking`: a socket that is not ready answers `WouldBlock` at once, so a loop can
 //! try each socket in turn. This is **polling**. One question remains: how long should the loop
-//! sleep when no socket was ready? A short sleep burns a core, a long one makes clients wait. Here
-//! a socket that has been quiet for a time `t` is tried again after `t / 16`. So the sleep adds at
-//! most a sixteenth to the time that a client has been quiet anyway, and never more than 64 ms.
+//! sleep when no socket was ready? Short sleeps keep a core busy. Long sleeps make clients wait.
+//! Here a socket that has been quiet for a time `t` is tried again after `t / 16`. So a client that
+//! was quiet for a time `t` waits at most a sixteenth of `t` longer, and never more than 64 ms.
 
 use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// The longest sleep. Sixteen tries per second and socket cost little: a thousand quiet sockets
-/// need about a fiftieth of a core. A person does not notice 64 ms after a second of silence.
+/// need about a fiftieth of a core. After a second of silence, a person does not notice 64 ms.
 const LONGEST: Duration = Duration::from_millis(64);
 
-/// The shortest sleep worth taking. The kernel wakes a sleeping thread about 50 µs late, so for
-/// less than that the loop only lets other threads run.
+/// The shortest sleep. Linux wakes a sleeping thread about 50 µs late. For a shorter time the loop
+/// does not sleep; it only lets other threads run first.
 const SHORTEST: Duration = Duration::from_micros(50);
 
-/// How long to leave one socket alone: the longer it was quiet, the longer.
+/// How long to wait before the next try of one socket: the longer the socket has been quiet, the
+/// longer the wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     /// When the socket was last ready.
     active: Instant,
-    /// How long the socket is left alone after a try.
+    /// How long to wait after the last try.
     nap: Duration,
     /// When the nap ends.
     due: Instant,
 }
 
 impl Backoff {
-    /// For a socket that is to be tried at once.
+    /// For a socket that should be tried at once.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
@@ -41,14 +42,14 @@ impl Backoff {
         }
     }
 
-    /// Whether to try the socket in this pass. The second half of a nap already counts as due:
-    /// one pass for many sockets costs less than many passes.
+    /// Whether to try the socket in this pass. In the second half of its nap a socket already
+    /// counts as due: one pass for many sockets costs less than many passes.
     #[must_use]
     pub fn is_due(&self, now: Instant) -> bool {
         self.due <= now + self.nap / 2
     }
 
-    /// Records what a try has shown: the socket was ready, or it answered `WouldBlock`.
+    /// Records the result of a try: the socket was ready, or it answered `WouldBlock`.
     pub fn record(&mut self, ready: bool, now: Instant) {
         if ready {
             self.active = now;
@@ -57,14 +58,14 @@ impl Backoff {
         self.due = now + self.nap;
     }
 
-    /// When the socket must be tried again. The loop sleeps until the earliest of all.
+    /// When the socket must be tried again. The loop sleeps until the earliest of these times.
     #[must_use]
     pub fn due(&self) -> Instant {
         self.due
     }
 }
 
-/// Ends a pass: gives the processor away until the first socket is due.
+/// Ends a pass: sleeps until the first socket is due.
 pub fn sleep_until(due: Instant) {
     match due.saturating_duration_since(Instant::now()) {
         nap if nap < SHORTEST => thread::yield_now(),

@@ -12,14 +12,15 @@ use crate::readiness::{Backoff, ready, sleep_until};
 pub const BUFSIZ: usize = 1024;
 
 /// The most clients that are accepted in one pass: as many as can wait in the listener's backlog,
-/// which std makes 128 long. A client that finds the backlog full tries again after a second.
+/// which std makes 128 long. On Linux, a client that finds the backlog full tries again after a
+/// second.
 const MAX_ACCEPTS: usize = 128;
 
-/// How long the log is quiet about a failure that it has reported. With a full descriptor table
-/// every `accept` fails until a client leaves.
+/// How long the log is quiet about failures of `accept` after it has reported one. With a full
+/// descriptor table every `accept` fails until a client leaves.
 const LOG_QUIET: Duration = Duration::from_secs(60);
 
-/// Serves every client at once, for ever, and logs a line for each.
+/// Serves all clients at once, forever, and logs a line for each.
 ///
 /// Each pass of the loop tries the listener and then each client that is due. No try ever waits:
 /// the sockets are non-blocking.
@@ -88,14 +89,14 @@ struct Client {
     unsent: Vec<u8>,
 }
 
-/// What came of a client's turn.
+/// The result of a client's turn.
 #[derive(Debug, PartialEq, Eq)]
 enum Turn {
     /// Bytes were read or written.
     Moved,
-    /// The socket had nothing to read, or no room for what is to be written.
+    /// The socket had nothing to read, or its send buffer was full.
     NotReady,
-    /// The client has closed its sending side: end of file.
+    /// End of file: the client has closed its sending side.
     Ended,
 }
 
@@ -113,12 +114,12 @@ impl Client {
     /// Reads a chunk and writes as much of the answer as the socket accepts.
     ///
     /// While a part of an answer is unsent, nothing is read. A client that does not read its
-    /// answers fills the buffers of the kernel. Then it cannot send any more: this is
-    /// **back-pressure**. The flood never reaches the server's memory.
+    /// answers fills the buffers of the kernel, and then it cannot send any more. This is
+    /// **back-pressure**. The server's memory does not grow.
     ///
     /// # Errors
     ///
-    /// The client reset the connection.
+    /// The connection broke: the client reset it, for example.
     fn take_turn(&mut self, clock: &mut Clock) -> io::Result<Turn> {
         if self.unsent.is_empty() {
             let mut chunk = [0; BUFSIZ];

@@ -1,9 +1,9 @@
-//! Local time: `time.ctime()` and `time.localtime()` of the tutorial, which std does not have.
+//! Local time, which std does not have: the tutorial's `time.ctime()` and `time.localtime()`.
 //!
-//! The offset from UTC is what `date +%z` prints, so it follows the `TZ` variable and the system's
-//! time zone. Where there is no `date`, as on Windows, the time is UTC. The calendar is the
-//! proleptic Gregorian calendar of POSIX ("Seconds Since the Epoch", XBD §4.16). The layout is that
-//! of C's `asctime`.
+//! The program `date +%z` prints the offset from UTC, which depends on the variable `TZ` and on the
+//! system's time zone. Without a program `date`, for example on Windows, the time is UTC. The
+//! calendar is that of POSIX ("Seconds Since the Epoch", XBD §4.16): the Gregorian calendar, also
+//! for the time before it was introduced. The layout is that of C's `asctime`.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -78,7 +78,8 @@ pub struct DateTime {
 }
 
 impl DateTime {
-    /// Splits seconds since 1970-01-01 00:00:00 (local seconds give local time).
+    /// Splits seconds since 1970-01-01 00:00:00 into a date and a time. For a local time, add the
+    /// offset from UTC first.
     #[must_use]
     pub fn from_unix(seconds: i64) -> Self {
         let days = seconds.div_euclid(86_400);
@@ -105,8 +106,8 @@ impl DateTime {
         }
     }
 
-    /// The layout of C's `ctime`, 24 characters in this millennium: `Thu Mar 21 12:55:05 2019`.
-    /// A day of one digit is padded with a space.
+    /// The layout of C's `ctime`: `Thu Mar 21 12:55:05 2019`. These are 24 characters for a year of
+    /// four digits. A day of one digit gets a space before it.
     #[must_use]
     pub fn ctime(&self) -> String {
         format!(
@@ -122,13 +123,13 @@ impl DateTime {
     }
 }
 
-/// Seconds since the Epoch, as POSIX counts them.
+/// Seconds since the Epoch, 1970-01-01 00:00:00 UTC.
 fn unix_time() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(0))
 }
 
-/// Seconds east of UTC, as `date` knows them now.
+/// The present offset in seconds east of UTC. `None` if `date` does not print one.
 fn offset_from_utc() -> Option<i64> {
     let date = Command::new("date")
         .arg("+%z")
@@ -138,7 +139,7 @@ fn offset_from_utc() -> Option<i64> {
     parse_offset(std::str::from_utf8(&date.ok()?.stdout).ok()?.trim())
 }
 
-/// Reads an offset as `date +%z` writes it: `+0800` is 28,800 seconds east of UTC.
+/// Reads an offset in the form that `date +%z` prints: `+0800` is 28,800 seconds east of UTC.
 #[must_use]
 pub fn parse_offset(text: &str) -> Option<i64> {
     let (sign, digits) = match text.split_at_checked(1)? {
