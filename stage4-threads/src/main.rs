@@ -9,7 +9,7 @@ use stage4_threads::{client, server};
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
-/// Loopback: only this machine can connect. With `0.0.0.0:3000` others can, too.
+/// The loopback address: only programs on this machine can connect to it.
 const ADDRESS: &str = "127.0.0.1:3000";
 
 fn main() -> ExitCode {
@@ -19,9 +19,9 @@ fn main() -> ExitCode {
         .collect();
     let usage = format!(
         "usage: {NAME} [server|client] [HOST:PORT]\n\
-         server: serve at HOST:PORT (default: {ADDRESS})\n\
-         client: talk to the server there\n\
-         neither: start a server there if there is none, then talk to it\n"
+         server: serve clients at HOST:PORT (default: {ADDRESS})\n\
+         client: connect to the server at HOST:PORT\n\
+         neither: start a server there if none answers, then connect to it\n"
     );
     let (role, rest) = match args.split_first() {
         Some((role, rest)) if role == "server" || role == "client" => (role.as_str(), rest),
@@ -53,9 +53,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether this has the form `HOST:PORT`. Whether the host exists is not asked here.
-fn is_address(word: &str) -> bool {
-    word.rsplit_once(':')
+/// Whether this has the form `HOST:PORT`. It does not look whether the host exists.
+fn is_address(arg: &str) -> bool {
+    arg.rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
@@ -77,23 +77,24 @@ fn talk(stream: TcpStream) -> Result<(), String> {
     client::chat(stream).map_err(|error| error.to_string())
 }
 
-/// Joins the server at the address. If none answers there, starts one on a thread of its own first.
+/// Joins the server at the address. If none answers, starts one first, on a thread of its own.
 fn host_or_join(address: &str) -> Result<(), String> {
     if let Ok(stream) = join(address) {
         return talk(stream);
     }
-    let listener = listen(address).map_err(|why| format!("nobody is at {address}, and {why}"))?;
+    let listener =
+        listen(address).map_err(|why| format!("no server answers at {address}; {why}"))?;
     let here = listener.local_addr().map_err(|error| error.to_string())?;
     let _ = writeln!(io::stdout(), "hosting at {here}");
-    // The log would stand between the lines of the conversation.
+    // Without a log: its lines would appear between the lines of the conversation.
     thread::spawn(move || server::serve(&listener, |_| ()));
     let stream = join(&here.to_string()).map_err(|error| error.to_string())?;
     talk(stream)
 }
 
-/// Connects to a server on this machine. A listener at an unspecified address, such as
-/// `0.0.0.0:3000`, is reached at any address of the machine. A client that connects to the
-/// unspecified address itself fails on Windows, so it takes the loopback address.
+/// Connects to a server that may be on this machine. A server at an unspecified address, such as
+/// `0.0.0.0:3000`, listens at every address of its machine. On Windows a client cannot connect to
+/// the unspecified address, so it connects to the loopback address instead.
 fn join(address: &str) -> io::Result<TcpStream> {
     let reachable = |address: SocketAddr| match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
