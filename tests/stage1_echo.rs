@@ -284,6 +284,7 @@ fn offsets_are_read_in_the_form_that_date_prints() {
     }
 }
 
+#[cfg(unix)] // `date`
 #[test]
 fn the_stamp_is_local_time() {
     let seconds_of_day = |zone: &str| {
