@@ -8,7 +8,8 @@
 //! - a ```` ```console ```` block is a transcript, and is run. A line `$ ...` is a command, one that
 //!   ends with `⏎` is typed, `^D` ends the input, `^C` ends the program, all others are output. The
 //!   blocks of a section share a server and are run in order; `<!-- terminal: 2 -->` before one goes
-//!   on where the last block of that terminal stopped. Times, ports and error numbers may differ;
+//!   on where the last block of that terminal stopped. Times, ports and error numbers may differ.
+//!   Port 3000 stands for the port of the section's server, port 4000 for that of `tap`;
 //! - a ```` ```sh ```` block is not run, but what its commands name must exist, as must every
 //!   command, file, test and page that the text names.
 
@@ -48,6 +49,9 @@ const SECTIONS: [&str; 7] = [
 
 /// The address that the pages show. A test has its own, and its output is read as if it had this.
 const SHOWN: &str = "127.0.0.1:3000";
+
+/// The example that shows the bytes between a client and a server. It has two addresses.
+const TAP: &str = "tap";
 
 fn root() -> &'static Path {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -296,6 +300,7 @@ fn run_page(page: &Page) -> Vec<String> {
 fn run_section(blocks: &[&Block]) -> Result<(), (usize, String)> {
     let mut scene = Scene {
         port: None,
+        tap_port: None,
         terminals: BTreeMap::new(),
     };
     for block in blocks {
@@ -321,6 +326,8 @@ fn run_section(blocks: &[&Block]) -> Result<(), (usize, String)> {
 struct Scene {
     /// Where its server listens, in place of 3000.
     port: Option<u16>,
+    /// Where its `tap` listens, in place of 4000.
+    tap_port: Option<u16>,
     terminals: BTreeMap<String, Terminal>,
 }
 
@@ -331,6 +338,8 @@ struct Terminal {
     output: Receiver<Vec<u8>>,
     unread: Vec<u8>,
     is_server: bool,
+    /// Whether it stands between the clients and the server.
+    is_tap: bool,
     /// Whether its first line has been compared: a server's says that it listens.
     has_shown: bool,
     /// The lines of a server's log that need not have come yet, with their numbers on the page.
@@ -380,7 +389,13 @@ impl Scene {
                 terminal.has_shown = true;
                 let shown = terminal.line()?.unwrap_or_default();
                 for prefix in ["listening on 127.0.0.1:", "hosting at 127.0.0.1:"] {
-                    if let Some(port) = shown.strip_prefix(prefix) {
+                    let Some(port) = shown.strip_prefix(prefix) else {
+                        continue;
+                    };
+                    if terminal.is_tap {
+                        let port = port.split(',').next().unwrap_or_default();
+                        self.tap_port = port.parse().ok();
+                    } else {
                         self.port = port.parse().ok();
                     }
                 }
@@ -394,7 +409,7 @@ impl Scene {
     fn start(&mut self, command: &str, line: usize) -> Result<Terminal, String> {
         let mut words = command.split(' ').peekable();
         let mut line_to_run: Vec<String> = Vec::new();
-        let mut is_server = false;
+        let (mut is_server, mut is_tap) = (false, false);
         while let Some(word) = words.next() {
             if word != "cargo" || words.peek() != Some(&"run") {
                 line_to_run.push(self.with_own_port(word));
@@ -402,11 +417,22 @@ impl Scene {
             }
             let package = words.by_ref().skip_while(|&word| word != "-p").nth(1);
             let package = package.ok_or("cargo run -p what?")?;
-            line_to_run.push(binary(package).display().to_string());
+            let example = words.next_if_eq(&"--example").and_then(|_| words.next());
+            let program = example.map_or_else(|| binary(package), example_binary);
+            line_to_run.push(program.display().to_string());
             words.next_if_eq(&"--");
+            if example == Some(TAP) {
+                while words.next_if(|word| word.contains(':')).is_some() {}
+                let port = *self.port.get_or_insert_with(deaf_port);
+                line_to_run.push(format!("127.0.0.1:0 127.0.0.1:{port}"));
+                (is_server, is_tap) = (true, true);
+                continue;
+            }
             let role = words.next_if(|&word| word == "server" || word == "client");
             line_to_run.extend(role.map(str::to_owned));
-            is_server = role == Some("server");
+            // The steps of chapter 5 are servers, too.
+            let is_step = example.is_some_and(|name| name.starts_with("step"));
+            is_server = role == Some("server") || is_step;
             // Each simple command gets the section's address, unless it names one.
             let rest: Vec<&str> = words.clone().collect();
             let rest = rest
@@ -456,6 +482,7 @@ impl Scene {
             output,
             unread: Vec::new(),
             is_server,
+            is_tap,
             has_shown: false,
             later: Vec::new(),
             line,
@@ -463,23 +490,26 @@ impl Scene {
     }
 
     fn with_own_port(&mut self, word: &str) -> String {
-        if !word.contains("3000") {
+        let (shown, port) = if word.contains("3000") {
+            (3000, *self.port.get_or_insert_with(deaf_port))
+        } else if let Some(port) = self.tap_port.filter(|_| word.contains("4000")) {
+            (4000, port)
+        } else {
             return word.to_owned();
-        }
-        let port = self.port.get_or_insert_with(deaf_port);
-        word.replace(SHOWN, &format!("127.0.0.1:{port}")).replace(
-            "/dev/tcp/127.0.0.1/3000",
-            &format!("/dev/tcp/127.0.0.1/{port}"),
-        )
+        };
+        ["127.0.0.1:", "/dev/tcp/127.0.0.1/"]
+            .iter()
+            .fold(word.to_owned(), |word, host| {
+                word.replace(&format!("{host}{shown}"), &format!("{host}{port}"))
+            })
     }
 
-    /// Ends every program, servers last, and looks at what they have still shown.
+    /// Ends every program, `tap` after the clients and servers last, and looks at what they have
+    /// still shown.
     fn end(self) -> Result<(), (usize, String)> {
-        let (servers, others): (Vec<Terminal>, Vec<Terminal>) = self
-            .terminals
-            .into_values()
-            .partition(|terminal| terminal.is_server);
-        for terminal in others.into_iter().chain(servers) {
+        let mut terminals: Vec<Terminal> = self.terminals.into_values().collect();
+        terminals.sort_by_key(|terminal| (terminal.is_server, !terminal.is_tap));
+        for terminal in terminals {
             terminal.end(self.port)?;
         }
         Ok(())
@@ -599,12 +629,15 @@ fn mask(line: &str) -> String {
     while let Some(c) = rest.chars().next() {
         let stamp = rest.get(..26).filter(|text| is_ctime(text));
         let stamp = stamp.or_else(|| rest.get(..21).filter(|text| is_strftime(text)));
+        let tap = tap_time(rest).filter(|_| masked.is_empty());
         let number = |prefix: &str| {
             let digits = rest.strip_prefix(prefix)?;
             Some(prefix.len() + digits.bytes().take_while(u8::is_ascii_digit).count())
         };
         let (length, mask) = if let Some(stamp) = stamp {
             (stamp.len(), "[TIME]")
+        } else if let Some(length) = tap {
+            (length, "#N TIME s")
         } else if rest.starts_with(SHOWN) {
             (SHOWN.len(), SHOWN)
         } else if let Some(length) = number("127.0.0.1:") {
@@ -618,6 +651,15 @@ fn mask(line: &str) -> String {
         rest = &rest[length..];
     }
     masked
+}
+
+/// The length of what a line of `tap` begins with, as `#1   0.812 s`.
+fn tap_time(line: &str) -> Option<usize> {
+    let (start, _) = line.strip_prefix('#')?.split_once(" s  ")?;
+    let (number, seconds) = start.split_once(' ')?;
+    number.parse::<usize>().ok()?;
+    seconds.trim_start().parse::<f64>().ok()?;
+    Some(1 + start.len() + 2)
 }
 
 /// Each digit as `0`, each letter as `a`.
@@ -638,10 +680,21 @@ fn is_strftime(text: &str) -> bool {
     shape(text) == "[0000-00-00 00:00:00]"
 }
 
-/// The binary of a chapter, built in the profile of this test.
+/// The binary of a chapter.
 fn binary(package: &str) -> PathBuf {
+    programs().join(format!("{package}{}", env::consts::EXE_SUFFIX))
+}
+
+/// The program of `examples/NAME.rs`.
+fn example_binary(name: &str) -> PathBuf {
+    let name = format!("{name}{}", env::consts::EXE_SUFFIX);
+    programs().join("examples").join(name)
+}
+
+/// Where all programs are, built in the profile of this test.
+fn programs() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
+    FOLDER.get_or_init(|| {
         let test = env::current_exe().expect("a test knows where it is");
         let folder = test.ancestors().nth(2).expect("it is in target/debug/deps");
         let profile = match folder.file_name().and_then(|name| name.to_str()) {
@@ -649,7 +702,8 @@ fn binary(package: &str) -> PathBuf {
             Some(profile) => profile,
         };
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--bins", "--locked"])
+            .args(["build", "--quiet", "--workspace", "--locked"])
+            .args(["--bins", "--examples"])
             .args(["--profile", profile, "--target-dir"])
             .arg(folder.parent().expect("is in a folder"))
             .current_dir(root())
@@ -657,8 +711,7 @@ fn binary(package: &str) -> PathBuf {
             .expect("cargo starts");
         assert!(status.success(), "cargo build fails");
         folder.to_owned()
-    });
-    folder.join(format!("{package}{}", env::consts::EXE_SUFFIX))
+    })
 }
 
 // What the pages name.
@@ -697,6 +750,10 @@ fn problems(line: &str) -> Vec<String> {
             let at = cargo.iter().position(|&word| word == flag)?;
             cargo.get(at + 1).copied()
         };
+        // What an example runs, as `attack` does.
+        if program.contains(&"cargo") {
+            problems.extend(self::problems(&program.join(" ")));
+        }
         let package = after("-p");
         if package.is_some_and(|package| !root().join(package).join("Cargo.toml").is_file()) {
             problems.push(format!("no package {package:?}"));
@@ -704,8 +761,25 @@ fn problems(line: &str) -> Vec<String> {
         }
         let manifest = package.map(|package| read(&format!("{package}/Cargo.toml")));
         let has = |text: &str| manifest.as_ref().is_some_and(|all| all.contains(text));
+        let example = after("--example");
         match cargo.first() {
+            Some(&"exercises") => {
+                let number = cargo.get(1).copied().unwrap_or_default();
+                let heading = format!("{number} ");
+                let mut pages = pages().into_iter();
+                if !number.is_empty()
+                    && !pages.any(|page| page.headings().any(|text| text.starts_with(&heading)))
+                {
+                    problems.push(format!("no exercise {number}"));
+                }
+            }
             Some(&"run") => match package {
+                Some(package) if example.is_some() => {
+                    let path = format!("{package}/examples/{}.rs", example.unwrap_or_default());
+                    if !root().join(&path).is_file() {
+                        problems.push(format!("there is no {path}"));
+                    }
+                }
                 Some(package) => problems.extend(check_arguments(package, program)),
                 None => problems.push("cargo run without -p".to_owned()),
             },
