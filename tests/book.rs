@@ -79,9 +79,14 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// What a student reads first if a check of the book fails.
+const CHANGED: &str = "\
+    If you have changed a chapter to solve an exercise, it is expected to differ from its page.\n\
+    Use `cargo exercises` and the chapter's own tests, for example `cargo test -p stage1-echo`.";
+
 /// Fails with all that is wrong at once.
 fn assert_none(wrong: &[String]) {
-    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{CHANGED}\n\n{}\n", wrong.join("\n"));
 }
 
 // The pages, taken apart.
