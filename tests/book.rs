@@ -969,6 +969,82 @@ fn every_link_of_a_chapter_has_a_target_in_cargo_doc() {
     assert_none(&wrong);
 }
 
+/// In `cargo doc` no file is beside the page, so there a picture's target holds the picture itself.
+/// `UPDATE_PICTURES=1 cargo test -p tests --test book pictures` writes these targets.
+#[test]
+fn the_pictures_in_cargo_doc_are_those_of_the_book() {
+    const TARGETS: &str = "docs/rustdoc-links.txt";
+    const COMMAND: &str = "UPDATE_PICTURES=1 cargo test -p tests --test book pictures";
+    let targets = read(TARGETS);
+    let is_picture = |line: &&str| line.contains("]: data:");
+    let links = targets.lines().filter(|line| !is_picture(line));
+    let pictures = files("docs/images", ".svg");
+    let pictures = pictures.iter().map(|path| {
+        let name = path.trim_start_matches("docs/images/");
+        let data = base64(read(path).as_bytes());
+        format!("[{name}]: data:image/svg+xml;base64,{data}")
+    });
+    let links: Vec<&str> = links.filter(|line| !line.is_empty()).collect();
+    let pictures: Vec<String> = pictures.collect();
+    // The empty line ends the last definition where a page follows.
+    let expected = format!("{}\n{}\n\n", links.join("\n"), pictures.join("\n"));
+    if env::var_os("UPDATE_PICTURES").is_some() {
+        fs::write(root().join(TARGETS), &expected).expect("can be written");
+    } else {
+        assert!(targets == expected, "{TARGETS} is out of date: {COMMAND}");
+    }
+}
+
+#[test]
+fn every_picture_on_a_page_of_cargo_doc_has_a_name() {
+    let mut sources = files(".", ".rs");
+    sources.retain(|path| path.contains("/src/"));
+    let sources: String = sources.iter().map(|path| read(path)).collect();
+    let mut wrong = Vec::new();
+    for page in pages() {
+        // The page of a crate or of a module.
+        if !sources.contains(&format!("/{}\")", page.path)) {
+            continue;
+        }
+        for (number, line) in &page.prose {
+            if line.contains("![") && line.contains("](") {
+                let here = format!("{}:{number}", page.path);
+                wrong.push(format!(
+                    "{here}: write ![text][name.svg] and define the name"
+                ));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+/// RFC 4648 §4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let index = (bits >> (18 - 6 * digit)) & 63;
+            text.push(if digit <= group.len() {
+                char::from(DIGITS[index as usize])
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+#[test]
+fn base64_is_that_of_the_standard() {
+    for (text, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")] {
+        assert_eq!(base64(text.as_bytes()), expected);
+    }
+    assert_eq!(base64("业冰蝶".as_bytes()), "5Lia5Yaw6J22");
+}
+
 /// The targets of `[text](target)` and `[name]: target`.
 fn links(page: &Page) -> Vec<(usize, String)> {
     let mut links = Vec::new();
