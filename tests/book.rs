@@ -1045,6 +1045,33 @@ fn base64_is_that_of_the_standard() {
     assert_eq!(base64("业冰蝶".as_bytes()), "5Lia5Yaw6J22");
 }
 
+/// The first page of the book is the README. It lies elsewhere, so its links have other targets.
+#[test]
+fn every_link_of_the_readme_has_a_target_in_the_book() {
+    let first = read("docs/introduction.md");
+    assert!(first.contains("{{#include ../README.md}}"));
+    let mut wrong = Vec::new();
+    for (number, target) in links(&Page::read("README.md")) {
+        if let Some(target) = target.strip_prefix("docs/")
+            && !first
+                .lines()
+                .any(|line| line.ends_with(&format!("]: {target}")))
+        {
+            wrong.push(format!(
+                "README.md:{number}: define {target} in docs/introduction.md"
+            ));
+        }
+    }
+    for (number, line) in &Page::read("README.md").prose {
+        if line.contains("](") {
+            wrong.push(format!(
+                "README.md:{number}: write [text][name] and define the name"
+            ));
+        }
+    }
+    assert_none(&wrong);
+}
+
 /// The targets of `[text](target)` and `[name]: target`.
 fn links(page: &Page) -> Vec<(usize, String)> {
     let mut links = Vec::new();
