@@ -1018,6 +1018,25 @@ fn every_picture_on_a_page_of_cargo_doc_has_a_name() {
     assert_none(&wrong);
 }
 
+/// In few fonts is a Chinese character exactly as wide as two others.
+#[test]
+fn no_drawing_contains_wide_characters() {
+    let is_box = |c: char| ('\u{2500}'..='\u{257f}').contains(&c);
+    let is_wide = |c: char| ('\u{2e80}'..='\u{ffef}').contains(&c) || c >= '\u{1f300}';
+    let mut wrong = Vec::new();
+    for page in pages() {
+        for block in page.blocks("text") {
+            let mut lines = block.lines.iter();
+            if lines.any(|line| line.contains(is_box)) {
+                let wide = block.lines.iter().filter(|line| line.contains(is_wide));
+                let here = format!("{}:{}", page.path, block.line);
+                wrong.extend(wide.map(|line| format!("{here}: {line}: make it an SVG")));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
 /// RFC 4648 §4.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
