@@ -401,7 +401,8 @@ fn compile_command(chapter: &Chapter) -> String {
 fn details(chapter: &Chapter, exercise: &Exercise, report: &Report) -> String {
     if let Some(error) = &report.error {
         let command = compile_command(chapter);
-        return format!("The chapter does not compile: {error}\nTo see all: {command}\n");
+        let line = wrap(&format!("The chapter does not compile: {error}"), "");
+        return format!("{line}To see why: {command}\n");
     }
     let mut text = String::new();
     for test in &exercise.tests {

@@ -7,9 +7,10 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::{env, fs, thread};
+use std::time::Instant;
+use std::{env, fs, io, thread};
 
-use support::{Client, Peer, run};
+use support::{Client, DEADLINE, Peer, run};
 
 /// The most memory that `tap` may use, in KiB.
 const MEMORY: usize = 10 * 1024;
@@ -86,6 +87,11 @@ impl Tap {
 fn start(server: &str) -> (Client, String) {
     let mut command = Command::new(binary());
     command.args(["127.0.0.1:0", server]);
+    listen(command, server)
+}
+
+/// Starts this command, and waits until it says where it listens.
+fn listen(command: Command, server: &str) -> (Client, String) {
     let process = Client::spawn(command);
     let first = process.line();
     let address = first
@@ -246,6 +252,60 @@ fn a_reset_is_passed_on_as_a_reset_if_bytes_are_unread() {
         line = tap.event();
     }
     tap.check_memory();
+}
+
+/// A closed socket answers with a reset, so a later `write` to it fails.
+#[test]
+fn bytes_for_a_client_that_has_gone_are_not_delivered() {
+    let tap = Tap::start();
+    let (client, server) = tap.connect();
+    tap.event();
+    drop(client);
+    assert_eq!(tap.event(), "#1 client -> server  end of file");
+    // When `tap` has noticed, it closes its connection to the server, too.
+    while server.socket().write_all(b"anybody?").is_ok() {}
+    let mut line = tap.event();
+    while line.contains("anybody?") {
+        line = tap.event();
+    }
+    assert!(
+        line.starts_with("#1 server -> client  not delivered: "),
+        "{line}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn tap_goes_on_after_it_had_too_many_connections() {
+    let server = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let behind = server.local_addr().expect("is bound").to_string();
+    thread::spawn(move || {
+        for stream in server.incoming().flatten() {
+            thread::spawn(move || io::copy(&mut &stream, &mut &stream));
+        }
+    });
+    let mut command = Command::new("sh");
+    // Descriptors for standard input, output and errors, the listener, and three connections.
+    let limit = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n 10";
+    let script = format!("{limit}; exec \"$0\" 127.0.0.1:0 \"$1\"");
+    command.arg("-c").arg(script).arg(binary()).arg(&behind);
+    let (process, address) = listen(command, &behind);
+    let connect = || TcpStream::connect(&address).expect("the backlog has room");
+    let clients: Vec<TcpStream> = (0..20).map(|_| connect()).collect();
+    process.line_with("cannot accept: ");
+    drop(clients);
+    // Until the connections of the others have ended, it cannot connect to the server.
+    let is_served = || {
+        let mut client = connect();
+        client
+            .set_read_timeout(Some(DEADLINE))
+            .expect("is not zero");
+        client.write_all(b"x").is_ok() && matches!(client.read(&mut [0]), Ok(1))
+    };
+    let deadline = Instant::now() + DEADLINE;
+    while !is_served() {
+        assert!(Instant::now() < deadline, "nobody is served any more");
+    }
 }
 
 #[test]
