@@ -7,10 +7,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::Instant;
-use std::{env, fs, io, thread};
+use std::{env, fs, thread};
 
-use support::{Client, DEADLINE, Peer, run};
+use support::{Client, Peer, run};
 
 /// The most memory that `tap` may use, in KiB.
 const MEMORY: usize = 10 * 1024;
@@ -277,6 +276,9 @@ fn bytes_for_a_client_that_has_gone_are_not_delivered() {
 #[cfg(unix)]
 #[test]
 fn tap_goes_on_after_it_had_too_many_connections() {
+    use std::{io, time::Instant};
+    use support::DEADLINE;
+
     let server = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let behind = server.local_addr().expect("is bound").to_string();
     thread::spawn(move || {
