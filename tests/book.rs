@@ -8,7 +8,8 @@
 //! - a ```` ```console ```` block is a transcript, and is run. A line `$ ...` is a command, one that
 //!   ends with `⏎` is typed, `^D` ends the input, `^C` ends the program, all others are output. The
 //!   blocks of a section share a server and are run in order; `<!-- terminal: 2 -->` before one goes
-//!   on where the last block of that terminal stopped. Times, ports and error numbers may differ;
+//!   on where the last block of that terminal stopped. Times, ports and error numbers may differ.
+//!   Port 3000 stands for the port of the section's server, port 4000 for that of `tap`;
 //! - a ```` ```sh ```` block is not run, but what its commands name must exist, as must every
 //!   command, file, test and page that the text names.
 
@@ -52,6 +53,9 @@ const SECTIONS: [&str; 7] = [
 /// The address that the pages show. A test has its own, and its output is read as if it had this.
 const SHOWN: &str = "127.0.0.1:3000";
 
+/// The example that shows the bytes between a client and a server. It has two addresses.
+const TAP: &str = "tap";
+
 fn root() -> &'static Path {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().expect("the tests are in the workspace")
@@ -78,9 +82,14 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// What a student reads first if a check of the book fails.
+const CHANGED: &str = "\
+    If you have changed a chapter to solve an exercise, it is expected to differ from its page.\n\
+    Use `cargo exercises` and the chapter's own tests, for example `cargo test -p stage1-echo`.";
+
 /// Fails with all that is wrong at once.
 fn assert_none(wrong: &[String]) {
-    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{CHANGED}\n\n{}\n", wrong.join("\n"));
 }
 
 // The pages, taken apart.
@@ -312,6 +321,7 @@ fn run_page(page: &Page) -> Vec<String> {
 fn run_section(blocks: &[&Block]) -> Result<(), (usize, String)> {
     let mut scene = Scene {
         port: None,
+        tap_port: None,
         terminals: BTreeMap::new(),
     };
     for block in blocks {
@@ -337,6 +347,8 @@ fn run_section(blocks: &[&Block]) -> Result<(), (usize, String)> {
 struct Scene {
     /// Where its server listens, in place of 3000.
     port: Option<u16>,
+    /// Where its `tap` listens, in place of 4000.
+    tap_port: Option<u16>,
     terminals: BTreeMap<String, Terminal>,
 }
 
@@ -347,6 +359,8 @@ struct Terminal {
     output: Receiver<Vec<u8>>,
     unread: Vec<u8>,
     is_server: bool,
+    /// Whether it stands between the clients and the server.
+    is_tap: bool,
     /// Whether its first line has been compared: a server's says that it listens.
     has_shown: bool,
     /// The lines of a server's log that need not have come yet, with their numbers on the page.
@@ -396,7 +410,13 @@ impl Scene {
                 terminal.has_shown = true;
                 let shown = terminal.line()?.unwrap_or_default();
                 for prefix in ["listening on 127.0.0.1:", "hosting at 127.0.0.1:"] {
-                    if let Some(port) = shown.strip_prefix(prefix) {
+                    let Some(port) = shown.strip_prefix(prefix) else {
+                        continue;
+                    };
+                    if terminal.is_tap {
+                        let port = port.split(',').next().unwrap_or_default();
+                        self.tap_port = port.parse().ok();
+                    } else {
                         self.port = port.parse().ok();
                     }
                 }
@@ -410,7 +430,7 @@ impl Scene {
     fn start(&mut self, command: &str, line: usize) -> Result<Terminal, String> {
         let mut words = command.split(' ').peekable();
         let mut line_to_run: Vec<String> = Vec::new();
-        let mut is_server = false;
+        let (mut is_server, mut is_tap) = (false, false);
         while let Some(word) = words.next() {
             if word != "cargo" || words.peek() != Some(&"run") {
                 line_to_run.push(self.with_own_port(word));
@@ -418,11 +438,22 @@ impl Scene {
             }
             let package = words.by_ref().skip_while(|&word| word != "-p").nth(1);
             let package = package.ok_or("cargo run -p what?")?;
-            line_to_run.push(binary(package).display().to_string());
+            let example = words.next_if_eq(&"--example").and_then(|_| words.next());
+            let program = example.map_or_else(|| binary(package), example_binary);
+            line_to_run.push(program.display().to_string());
             words.next_if_eq(&"--");
+            if example == Some(TAP) {
+                while words.next_if(|word| word.contains(':')).is_some() {}
+                let port = *self.port.get_or_insert_with(deaf_port);
+                line_to_run.push(format!("127.0.0.1:0 127.0.0.1:{port}"));
+                (is_server, is_tap) = (true, true);
+                continue;
+            }
             let role = words.next_if(|&word| word == "server" || word == "client");
             line_to_run.extend(role.map(str::to_owned));
-            is_server = role == Some("server");
+            // The steps of chapter 5 are servers, too.
+            let is_step = example.is_some_and(|name| name.starts_with("step"));
+            is_server = role == Some("server") || is_step;
             // Each simple command gets the section's address, unless it names one.
             let rest: Vec<&str> = words.clone().collect();
             let rest = rest
@@ -472,6 +503,7 @@ impl Scene {
             output,
             unread: Vec::new(),
             is_server,
+            is_tap,
             has_shown: false,
             later: Vec::new(),
             line,
@@ -479,23 +511,26 @@ impl Scene {
     }
 
     fn with_own_port(&mut self, word: &str) -> String {
-        if !word.contains("3000") {
+        let (shown, port) = if word.contains("3000") {
+            (3000, *self.port.get_or_insert_with(deaf_port))
+        } else if let Some(port) = self.tap_port.filter(|_| word.contains("4000")) {
+            (4000, port)
+        } else {
             return word.to_owned();
-        }
-        let port = self.port.get_or_insert_with(deaf_port);
-        word.replace(SHOWN, &format!("127.0.0.1:{port}")).replace(
-            "/dev/tcp/127.0.0.1/3000",
-            &format!("/dev/tcp/127.0.0.1/{port}"),
-        )
+        };
+        ["127.0.0.1:", "/dev/tcp/127.0.0.1/"]
+            .iter()
+            .fold(word.to_owned(), |word, host| {
+                word.replace(&format!("{host}{shown}"), &format!("{host}{port}"))
+            })
     }
 
-    /// Ends every program, servers last, and looks at what they have still shown.
+    /// Ends every program, `tap` after the clients and servers last, and looks at what they have
+    /// still shown.
     fn end(self) -> Result<(), (usize, String)> {
-        let (servers, others): (Vec<Terminal>, Vec<Terminal>) = self
-            .terminals
-            .into_values()
-            .partition(|terminal| terminal.is_server);
-        for terminal in others.into_iter().chain(servers) {
+        let mut terminals: Vec<Terminal> = self.terminals.into_values().collect();
+        terminals.sort_by_key(|terminal| (terminal.is_server, !terminal.is_tap));
+        for terminal in terminals {
             terminal.end(self.port)?;
         }
         Ok(())
@@ -615,12 +650,15 @@ fn mask(line: &str) -> String {
     while let Some(c) = rest.chars().next() {
         let stamp = rest.get(..26).filter(|text| is_ctime(text));
         let stamp = stamp.or_else(|| rest.get(..21).filter(|text| is_strftime(text)));
+        let tap = tap_time(rest).filter(|_| masked.is_empty());
         let number = |prefix: &str| {
             let digits = rest.strip_prefix(prefix)?;
             Some(prefix.len() + digits.bytes().take_while(u8::is_ascii_digit).count())
         };
         let (length, mask) = if let Some(stamp) = stamp {
             (stamp.len(), "[TIME]")
+        } else if let Some(length) = tap {
+            (length, "#N TIME s")
         } else if rest.starts_with(SHOWN) {
             (SHOWN.len(), SHOWN)
         } else if let Some(length) = number("127.0.0.1:") {
@@ -634,6 +672,15 @@ fn mask(line: &str) -> String {
         rest = &rest[length..];
     }
     masked
+}
+
+/// The length of what a line of `tap` begins with, as `#1   0.812 s`.
+fn tap_time(line: &str) -> Option<usize> {
+    let (start, _) = line.strip_prefix('#')?.split_once(" s  ")?;
+    let (number, seconds) = start.split_once(' ')?;
+    number.parse::<usize>().ok()?;
+    seconds.trim_start().parse::<f64>().ok()?;
+    Some(1 + start.len() + 2)
 }
 
 /// Each digit as `0`, each letter as `a`.
@@ -654,10 +701,21 @@ fn is_strftime(text: &str) -> bool {
     shape(text) == "[0000-00-00 00:00:00]"
 }
 
-/// The binary of a chapter, built in the profile of this test.
+/// The binary of a chapter.
 fn binary(package: &str) -> PathBuf {
+    programs().join(format!("{package}{}", env::consts::EXE_SUFFIX))
+}
+
+/// The program of `examples/NAME.rs`.
+fn example_binary(name: &str) -> PathBuf {
+    let name = format!("{name}{}", env::consts::EXE_SUFFIX);
+    programs().join("examples").join(name)
+}
+
+/// Where all programs are, built in the profile of this test.
+fn programs() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
+    FOLDER.get_or_init(|| {
         let test = env::current_exe().expect("a test knows where it is");
         let folder = test.ancestors().nth(2).expect("it is in target/debug/deps");
         let profile = match folder.file_name().and_then(|name| name.to_str()) {
@@ -665,7 +723,8 @@ fn binary(package: &str) -> PathBuf {
             Some(profile) => profile,
         };
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--bins", "--locked"])
+            .args(["build", "--quiet", "--workspace", "--locked"])
+            .args(["--bins", "--examples"])
             .args(["--profile", profile, "--target-dir"])
             .arg(folder.parent().expect("is in a folder"))
             .current_dir(root())
@@ -673,8 +732,7 @@ fn binary(package: &str) -> PathBuf {
             .expect("cargo starts");
         assert!(status.success(), "cargo build fails");
         folder.to_owned()
-    });
-    folder.join(format!("{package}{}", env::consts::EXE_SUFFIX))
+    })
 }
 
 // What the pages name.
@@ -713,6 +771,10 @@ fn problems(line: &str) -> Vec<String> {
             let at = cargo.iter().position(|&word| word == flag)?;
             cargo.get(at + 1).copied()
         };
+        // What an example runs, as `attack` does.
+        if program.contains(&"cargo") {
+            problems.extend(self::problems(&program.join(" ")));
+        }
         let package = after("-p");
         if package.is_some_and(|package| !root().join(package).join("Cargo.toml").is_file()) {
             problems.push(format!("no package {package:?}"));
@@ -720,8 +782,25 @@ fn problems(line: &str) -> Vec<String> {
         }
         let manifest = package.map(|package| read(&format!("{package}/Cargo.toml")));
         let has = |text: &str| manifest.as_ref().is_some_and(|all| all.contains(text));
+        let example = after("--example");
         match cargo.first() {
+            Some(&"exercises") => {
+                let number = cargo.get(1).copied().unwrap_or_default();
+                let heading = format!("{number} ");
+                let mut pages = pages().into_iter();
+                if !number.is_empty()
+                    && !pages.any(|page| page.headings().any(|text| text.starts_with(&heading)))
+                {
+                    problems.push(format!("no exercise {number}"));
+                }
+            }
             Some(&"run") => match package {
+                Some(package) if example.is_some() => {
+                    let path = format!("{package}/examples/{}.rs", example.unwrap_or_default());
+                    if !root().join(&path).is_file() {
+                        problems.push(format!("there is no {path}"));
+                    }
+                }
                 Some(package) => problems.extend(check_arguments(package, program)),
                 None => problems.push("cargo run without -p".to_owned()),
             },
@@ -901,6 +980,128 @@ fn every_link_of_a_chapter_has_a_target_in_cargo_doc() {
                     wrong.push(format!("{path}:{number}: [{name}] is not defined in both"));
                 }
             }
+        }
+    }
+    assert_none(&wrong);
+}
+
+/// In `cargo doc` no file is beside the page, so there a picture's target holds the picture itself.
+/// `UPDATE_PICTURES=1 cargo test -p tests --test book pictures` writes these targets.
+#[test]
+fn the_pictures_in_cargo_doc_are_those_of_the_book() {
+    const TARGETS: &str = "docs/rustdoc-links.txt";
+    const COMMAND: &str = "UPDATE_PICTURES=1 cargo test -p tests --test book pictures";
+    let targets = read(TARGETS);
+    let is_picture = |line: &&str| line.contains("]: data:");
+    let links = targets.lines().filter(|line| !is_picture(line));
+    let pictures = files("docs/images", ".svg");
+    let pictures = pictures.iter().map(|path| {
+        let name = path.trim_start_matches("docs/images/");
+        let data = base64(read(path).as_bytes());
+        format!("[{name}]: data:image/svg+xml;base64,{data}")
+    });
+    let links: Vec<&str> = links.filter(|line| !line.is_empty()).collect();
+    let pictures: Vec<String> = pictures.collect();
+    // The empty line ends the last definition where a page follows.
+    let expected = format!("{}\n{}\n\n", links.join("\n"), pictures.join("\n"));
+    if env::var_os("UPDATE_PICTURES").is_some() {
+        fs::write(root().join(TARGETS), &expected).expect("can be written");
+    } else {
+        assert!(targets == expected, "{TARGETS} is out of date: {COMMAND}");
+    }
+}
+
+#[test]
+fn every_picture_on_a_page_of_cargo_doc_has_a_name() {
+    let mut sources = files(".", ".rs");
+    sources.retain(|path| path.contains("/src/"));
+    let sources: String = sources.iter().map(|path| read(path)).collect();
+    let mut wrong = Vec::new();
+    for page in pages() {
+        // The page of a crate or of a module.
+        if !sources.contains(&format!("/{}\")", page.path)) {
+            continue;
+        }
+        for (number, line) in &page.prose {
+            if line.contains("![") && line.contains("](") {
+                let here = format!("{}:{number}", page.path);
+                wrong.push(format!(
+                    "{here}: write ![text][name.svg] and define the name"
+                ));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+/// In few fonts is a Chinese character exactly as wide as two others.
+#[test]
+fn no_drawing_contains_wide_characters() {
+    let is_box = |c: char| ('\u{2500}'..='\u{257f}').contains(&c);
+    let is_wide = |c: char| ('\u{2e80}'..='\u{ffef}').contains(&c) || c >= '\u{1f300}';
+    let mut wrong = Vec::new();
+    for page in pages() {
+        for block in page.blocks("text") {
+            let mut lines = block.lines.iter();
+            if lines.any(|line| line.contains(is_box)) {
+                let wide = block.lines.iter().filter(|line| line.contains(is_wide));
+                let here = format!("{}:{}", page.path, block.line);
+                wrong.extend(wide.map(|line| format!("{here}: {line}: make it an SVG")));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+/// RFC 4648 §4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let index = (bits >> (18 - 6 * digit)) & 63;
+            text.push(if digit <= group.len() {
+                char::from(DIGITS[index as usize])
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+#[test]
+fn base64_is_that_of_the_standard() {
+    for (text, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")] {
+        assert_eq!(base64(text.as_bytes()), expected);
+    }
+    assert_eq!(base64("业冰蝶".as_bytes()), "5Lia5Yaw6J22");
+}
+
+/// The first page of the book is the README. It lies elsewhere, so its links have other targets.
+#[test]
+fn every_link_of_the_readme_has_a_target_in_the_book() {
+    let first = read("docs/introduction.md");
+    assert!(first.contains("{{#include ../README.md}}"));
+    let mut wrong = Vec::new();
+    for (number, target) in links(&Page::read("README.md")) {
+        if let Some(target) = target.strip_prefix("docs/")
+            && !first
+                .lines()
+                .any(|line| line.ends_with(&format!("]: {target}")))
+        {
+            wrong.push(format!(
+                "README.md:{number}: define {target} in docs/introduction.md"
+            ));
+        }
+    }
+    for (number, line) in &Page::read("README.md").prose {
+        if line.contains("](") {
+            wrong.push(format!(
+                "README.md:{number}: write [text][name] and define the name"
+            ));
         }
     }
     assert_none(&wrong);

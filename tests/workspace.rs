@@ -28,6 +28,11 @@ const SHARED: [(&str, &[usize]); 11] = [
     ("benches/measure/mod.rs", &[2, 5]),
 ];
 
+/// What a student reads first if a chapter differs from another.
+const CHANGED: &str = "\
+    If you have changed a chapter to solve an exercise, it is expected to differ from the others.\n\
+    Use `cargo exercises` and the chapter's own tests, for example `cargo test -p stage1-echo`.";
+
 fn root() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests
@@ -152,7 +157,7 @@ fn what_a_later_chapter_keeps_it_keeps_as_the_same_file() {
         for (path, text) in &copies[1..] {
             assert!(
                 *text == copies[0].1,
-                "{} differs from {}",
+                "{CHANGED}\n\n{} differs from {}",
                 path.display(),
                 copies[0].0.display()
             );
@@ -189,7 +194,7 @@ fn files_of_the_same_name_are_the_same_or_differ_in_earnest() {
                 let both = format!("{} and {}", other.display(), path.display());
                 assert!(
                     text == before || new > 6,
-                    "{both} differ by {new} lines only"
+                    "{CHANGED}\n\n{both} differ by {new} lines only"
                 );
             }
         }
