@@ -9,7 +9,7 @@
 //! the handler, so the window still works while the handler waits for the network.
 //!
 //! Without a terminal the window works in lines: each line is sent, and the end of the input closes
-//! the window. A signal that kills the program leaves the terminal as it is: std catches no signal.
+//! the window. If a signal kills the program, the terminal stays as it is: std cannot catch signals.
 
 mod input;
 mod keyboard;
@@ -30,16 +30,17 @@ use terminal::{Canvas, Stdin, Terminal, print};
 
 use crate::text::drain_text;
 
-/// The time from one drawing to the next. 30 a second look like motion; more would only cost.
+/// The time from one drawing to the next: 30 drawings per second look smooth.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// How often the window asks for the size of the terminal. A signal would tell, but std catches none.
+/// How often the window asks for the size of the terminal. The kernel reports a new size with a
+/// signal, but std cannot catch signals.
 const SIZE_POLL: Duration = Duration::from_millis(400);
 
 /// How long the handler may take to return after the user has closed twice.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The size of a VT100, for a terminal that does not know its own.
+/// The size of a VT100, for a terminal that does not know its own size.
 const USUAL_SIZE: (usize, usize) = (80, 24);
 
 /// The window. It belongs to the thread that calls [`mainloop`](Self::mainloop).
@@ -105,7 +106,7 @@ impl Window {
     /// that it can be drawn on.
     #[must_use]
     pub fn new(title: &str, plain: bool) -> Self {
-        // Room for all events that the screen lets wait, so that sending one never blocks.
+        // Room for every event that the screen allows to wait, so that a `send` never blocks.
         let (sender, events) = sync_channel(MAX_UNSENT + 1);
         let mut screen = Screen::default();
         screen.title(title);
@@ -143,7 +144,7 @@ impl Window {
     /// written.
     pub fn mainloop(self, mut handler: impl FnMut(Event)) -> io::Result<()> {
         let shared = &self.shared;
-        // Dropped when this function ends, which the thread that reads keys notices.
+        // Dropped when this function returns. The thread that reads keys notices that.
         let (_running, ended) = channel();
         let spawn = |work: fn(&Shared)| {
             let shared = Arc::clone(shared);
@@ -159,8 +160,8 @@ impl Window {
             spawn(read_lines);
         }
         while let Ok(event) = self.events.recv() {
-            // What still waits when the window goes is dropped. But the handler learns that the
-            // user has closed, even if the user closed twice at once.
+            // Events that still wait when the window is gone are dropped. Only `Close` is passed on:
+            // the handler must learn of it even if the user has closed twice in a row.
             let gone = shared.lock().events.is_none();
             if !gone || event == Event::Close {
                 handler(event);
@@ -224,14 +225,14 @@ fn read_keys(shared: &Shared, ended: &Receiver<()>) {
     }
     if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
         shared.terminal.give_back();
-        // What a shell reports for a program that Ctrl-C has ended.
+        // The status that a shell reports for a program that Ctrl-C has ended.
         process::exit(130);
     }
 }
 
-/// Line mode: a line is sent, and the end of the input closes the window.
+/// Line mode: each line is sent, and the end of the input closes the window.
 fn read_lines(shared: &Shared) {
-    // Waits while the handler is far behind.
+    // Waits while too many events wait for the handler.
     let send = |event| {
         let events = shared.lock().events.clone();
         events.is_some_and(|events| events.send(event).is_ok())
@@ -246,7 +247,7 @@ fn read_lines(shared: &Shared) {
             Ok(_) if line.len() > MAX_INPUT && !line.ends_with(b"\n") => {
                 let notice = format!("not sent: a line has at most {MAX_INPUT} bytes\n");
                 print(&notice).unwrap_or_else(|error| shared.destroy(Some(error)));
-                // What fails here fails again in the next round.
+                // An error here comes again in the next round.
                 let _ = input.skip_until(b'\n');
             }
             Ok(_) => {

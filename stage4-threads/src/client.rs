@@ -1,4 +1,4 @@
-//! The client with a receive thread (tutorial §4): what arrives is shown while the user types.
+//! The client with a receive thread (tutorial §4). It shows what arrives while the user types.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,7 +12,8 @@ use crate::window::{Event, Output, Window};
 /// The most that one `read` takes, in bytes: the tutorial's `BUFSIZ`.
 const BUFSIZ: usize = 1024;
 
-/// How long the client still shows what the server has sent, after a write to it has failed.
+/// How long the client still shows what the server has sent, after a write has failed. Bytes that
+/// are on their way need less time, and the user should not wait for longer.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Opens the window, sends each line that the user types, and shows what arrives, until both sides
@@ -30,7 +31,7 @@ pub fn chat(stream: TcpStream) -> io::Result<()> {
         let (stream, mut output) = (Arc::clone(&stream), window.output());
         move || {
             let _ = sender.send(receive(&stream, &mut output));
-            // The main thread may wait in a write, or in the main loop.
+            // The main thread may be waiting in `write_all` or in the main loop.
             let _ = stream.shutdown(Shutdown::Both);
             output.destroy();
         }
@@ -46,8 +47,8 @@ pub fn chat(stream: TcpStream) -> io::Result<()> {
                 output.destroy();
             }
         }
-        // The tutorial's `shutdown(SHUT_WR)` (§5.2): the server reads to the end, answers what it
-        // has read, and closes. Then the receive thread reads the end of file.
+        // The half-close (tutorial §5.2). The server reads the end of file, answers what it has read
+        // before, and closes. Then the receive thread reads an end of file, too.
         Event::Close => {
             closing = true;
             let _ = stream.shutdown(Shutdown::Write);

@@ -3,9 +3,9 @@
 
 /// Returns the character, or `�` (U+FFFD) if a terminal would obey it instead of showing it.
 ///
-/// Replaced are the control characters C0 (except newline and tab), DEL and C1 of ISO 6429, the
-/// line and paragraph separators, and the bidirectional marks, embeddings, overrides and isolates
-/// of Unicode Annex #9. With those, one line can be made to look like another.
+/// It replaces the control characters C0 (except newline and tab), DEL and C1 of ISO 6429, the line
+/// and paragraph separators, and the bidirectional marks, embeddings, overrides and isolates of
+/// Unicode Annex #9. With those, one line can be made to look like another.
 #[must_use]
 pub fn harmless(c: char) -> char {
     match c {
@@ -38,7 +38,7 @@ pub fn drain_text(bytes: &mut Vec<u8>) -> String {
 /// Columns from one tab stop to the next.
 const TAB: usize = 8;
 
-/// The ranges of characters that take two columns: the first of a range, then the first after it.
+/// The ranges of characters that take two columns: the first of a range, then the first behind it.
 /// These are Wide and Fullwidth in Unicode Annex #11, which include the emoji that terminals show
 /// as pictures. Unassigned characters between two wide ones count as wide.
 #[rustfmt::skip]
@@ -77,7 +77,7 @@ const ZERO: [u32; 98] = [
 
 /// How many columns of a terminal the character takes.
 ///
-/// If a terminal disagrees, the character is shown elsewhere in its row, but never in another row.
+/// If a terminal uses another width, the character moves within its row, but never to another row.
 #[must_use]
 pub fn char_width(c: char) -> usize {
     let within = |edges: &[u32]| edges.partition_point(|&edge| edge <= u32::from(c)) % 2 == 1;

@@ -54,7 +54,7 @@ impl Terminal {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets raw mode: each key arrives at once and unchanged, also Ctrl-C.
+    /// Sets raw mode: each key arrives at once and unchanged, even Ctrl-C.
     pub fn take(&self) -> io::Result<()> {
         *self.lock() = true;
         let taken = stty(&["raw", "-echo"]).and_then(|_| print(ENTER));
@@ -142,7 +142,8 @@ impl<'a> Canvas<'a> {
     }
 }
 
-/// Standard input. Another program may have left it non-blocking: then a `read` asks again.
+/// Standard input. Another program may have left it non-blocking. Then this waits, and reads
+/// again.
 #[derive(Debug)]
 pub struct Stdin;
 

@@ -47,7 +47,7 @@ type RowPosition = (usize, usize);
 /// What the window shows.
 #[derive(Debug, Default)]
 pub struct Screen {
-    /// How often the user has closed the window. Twice means: at once, whatever is unfinished.
+    /// How often the user has closed the window. Twice means: close at once.
     pub close_requests: usize,
     /// How many events the handler has not finished.
     pub unhandled: usize,
@@ -133,7 +133,7 @@ impl Screen {
         self.unhandled = self.unhandled.saturating_sub(1);
     }
 
-    /// The text stays in the input while too many wait for the handler, and once the window closes.
+    /// The text stays in the input if too many texts wait for the handler, or if the window closes.
     fn send(&mut self) -> Option<Event> {
         let can_send = self.close_requests == 0 && self.unhandled < MAX_UNSENT;
         if !can_send || self.input.text().is_empty() {
@@ -173,7 +173,7 @@ impl Screen {
         self.above((self.lines.len(), 0), self.output_rows())
     }
 
-    /// The position so many rows above another, or the beginning.
+    /// The position that many rows above another one, or the beginning.
     fn above(&self, (mut line, mut row): RowPosition, rows: usize) -> RowPosition {
         while row < rows && line > 0 {
             line -= 1;

@@ -34,7 +34,7 @@ impl Default for Input {
 }
 
 impl Input {
-    /// What stands in the field.
+    /// The text in the field.
     pub fn text(&self) -> &str {
         &self.texts[self.shown]
     }
@@ -44,7 +44,7 @@ impl Input {
         self.cursor
     }
 
-    /// Whether a character of 4 bytes, the longest, does not fit.
+    /// Whether there is no room for a character of 4 bytes, the longest.
     pub fn is_full(&self) -> bool {
         self.text().len() + 4 > MAX_INPUT
     }

@@ -50,14 +50,14 @@ pub enum Key {
     Click(usize, usize),
 }
 
-/// Turns bytes into keys, however the reads cut them.
+/// Turns bytes into keys, wherever the reads cut them.
 #[derive(Debug, Default)]
 pub struct Keyboard {
     /// The beginning of a key whose other bytes have not arrived.
     unfinished: Vec<u8>,
-    /// Between the two marks that the terminal sends around a paste.
+    /// Whether it is between the two marks that the terminal sends around a paste.
     pasting: bool,
-    /// The last key was a Ctrl-C within a paste.
+    /// Whether the last key was a Ctrl-C within a paste.
     interrupted: bool,
 }
 
@@ -110,13 +110,13 @@ impl Keyboard {
     }
 
     fn character(&mut self, c: char) -> Option<Key> {
-        // A paste may lose its end mark. Ctrl-C twice in a row is the way out.
+        // The end mark of a paste can be lost. Then Ctrl-C twice in a row ends the paste.
         let interrupts = self.pasting && c == '\x03';
         if mem::replace(&mut self.interrupted, interrupts) && interrupts {
             self.pasting = false;
         }
         match c {
-            // A terminal pastes a newline as what its Enter key sends.
+            // In a paste, a terminal sends a newline as the byte of its Enter key.
             '\r' if self.pasting => Some(Key::Char('\n')),
             _ if self.pasting || c == '\t' || !c.is_control() => Some(Key::Char(harmless(c))),
             '\r' | '\n' => Some(Key::Enter),
