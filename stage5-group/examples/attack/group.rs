@@ -52,7 +52,7 @@ impl Group {
     pub fn message(&mut self, name: &str, text: &str) -> String {
         let number = self.said.len();
         if number.is_multiple_of(50) && io::stdout().is_terminal() {
-            print!("\r{:<11}line {number} ", self.name);
+            print!("{:<11}line {number}\r", self.name); // the verdict replaces it
             let _ = io::stdout().flush();
         }
         let text = format!("{text} <{number}>");
@@ -67,7 +67,7 @@ impl Group {
         let stream = TcpStream::connect_timeout(&self.address, PATIENCE);
         let stream = stream.map_err(|error| match error.raw_os_error() {
             Some(24) if cfg!(unix) => skipped(error), // EMFILE: this program has too many files
-            _ => ("FELL", format!("{name} cannot connect: {error}")),
+            _ => ("FELL", format!("no connection: {error}")),
         })?;
         let _ = stream.set_nodelay(true);
         let _ = stream.set_write_timeout(Some(PATIENCE));
@@ -169,7 +169,7 @@ pub struct Member {
 impl Member {
     pub fn send(&self, bytes: impl AsRef<[u8]>) -> Seen<()> {
         let sent = (&self.stream).write_all(bytes.as_ref());
-        sent.map_err(|error| ("FELL", format!("{} cannot send: {error}", self.shown)))
+        sent.map_err(|error| ("FELL", format!("a connection broke: {error}")))
     }
 
     /// Reads lines until it has heard all that was said. Returns whether that took not too long.

@@ -1,5 +1,6 @@
 //! Starts the servers, runs the rows, prints the verdicts.
 
+use std::fmt::Display;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
@@ -81,34 +82,6 @@ fn attack(&(name, _, attack): &Row, address: SocketAddr) -> Seen {
     Ok(seen)
 }
 
-/// Runs one row, and returns the verdict and what was seen.
-fn judge(row: &Row, target: &Target) -> Result<(&'static str, String), String> {
-    let few_files = row.0 == "full";
-    if few_files && (!cfg!(unix) || matches!(target, Target::Running(_))) {
-        return Ok((
-            "skipped",
-            "the server must be started with `ulimit -n`".to_owned(),
-        ));
-    }
-    let (mut server, address) = match target {
-        Target::Running(address) => (None, *address),
-        Target::Command(command) => {
-            let (server, address) = Server::start(command, few_files)?;
-            (Some(server), address)
-        }
-    };
-    let (verdict, mut seen) = match attack(row, address) {
-        Ok(seen) => ("held", seen),
-        Err(fault) => fault,
-    };
-    if verdict == "FELL"
-        && let Some(status) = server.as_mut().and_then(Server::status)
-    {
-        seen += &format!("; it ended: {status}");
-    }
-    Ok((verdict, seen))
-}
-
 /// What is attacked.
 enum Target {
     /// The server that a command starts.
@@ -117,15 +90,36 @@ enum Target {
     Running(SocketAddr),
 }
 
+/// Runs one row, and returns the verdict and what was seen.
+fn judge(row: &Row, target: &Target) -> Result<(&'static str, String), String> {
+    let few_files = row.0 == "full";
+    let (mut server, address) = match target {
+        Target::Command(command) if cfg!(unix) || !few_files => {
+            let (server, address) = Server::start(command, few_files)?;
+            (Some(server), address)
+        }
+        Target::Running(address) if !few_files => (None, *address),
+        _ => return Ok(("skipped", "`ulimit -n` cannot be set here".to_owned())),
+    };
+    let (verdict, seen) = match attack(row, address) {
+        Ok(seen) => return Ok(("held", seen)),
+        Err(fault) => fault,
+    };
+    match server.as_mut().and_then(Server::status) {
+        Some(status) if seen.contains("connection") => {
+            Ok((verdict, format!("the server ended with {status}")))
+        }
+        _ => Ok((verdict, seen)),
+    }
+}
+
 /// Prints the rows, and returns whether all held.
 fn scoreboard(rows: &[Row], target: &Target) -> Result<bool, String> {
     let (mut held, mut fell, mut skipped) = (0, 0, 0);
     for row in rows {
         let (verdict, seen) = judge(row, target)?;
-        print(&format!(
-            "\r{:<11}{:<50}{verdict}\n{:11}{seen:.68}",
-            row.0, row.1, ""
-        ));
+        print(format_args!("{:<11}{:<50}{verdict}", row.0, row.1));
+        print(format_args!("{:11}{seen:.68}", ""));
         match verdict {
             "held" => held += 1,
             "FELL" => fell += 1,
@@ -134,19 +128,19 @@ fn scoreboard(rows: &[Row], target: &Target) -> Result<bool, String> {
         if let Target::Running(address) = target
             && let Err((_, why)) = Group::new("", *address)
         {
-            print(&format!("\nThe server no longer answers: {why}."));
+            print(format_args!("The server no longer answers: {why}."));
             break;
         }
     }
     let not_run = rows.len() - held - fell - skipped;
-    print(&format!(
-        "\n{held} held, {fell} fell, {skipped} skipped, {not_run} not run"
+    print(format_args!(
+        "{held} held, {fell} fell, {skipped} skipped, {not_run} not run"
     ));
     Ok(held == rows.len())
 }
 
 /// Prints a line. When nobody reads it any more, the exit status still tells.
-fn print(line: &str) {
+fn print(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
@@ -158,7 +152,7 @@ pub fn main(all: &[Row], words: &[String]) -> ExitCode {
     };
     if words == ["--list"] {
         all.iter()
-            .for_each(|row| print(&format!("{:<11}{}", row.0, row.1)));
+            .for_each(|row| print(format_args!("{:<11}{}", row.0, row.1)));
         return ExitCode::SUCCESS;
     }
     let (names, addresses): (Vec<_>, Vec<_>) = words.iter().partition(|word| !word.contains(':'));
@@ -196,12 +190,11 @@ fn ours(rows: &[Row]) -> Result<bool, String> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let mut all = true;
     for engine in ENGINES {
-        print(&format!("our server, --engine {engine}\n"));
+        print(format_args!("our server, --engine {engine}:"));
         let mut command = vec![cargo.clone()];
         command.extend(["run", "-q", "--manifest-path", manifest, "--"].map(str::to_owned));
         command.extend(["server", "127.0.0.1:0", "--engine", engine].map(str::to_owned));
         all &= scoreboard(rows, &Target::Command(command))?;
-        print("");
     }
     Ok(all)
 }
