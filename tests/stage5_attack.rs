@@ -168,7 +168,7 @@ fn a_server_that_cannot_be_attacked_is_no_server_that_fell() {
         ),
         (
             &["--", BINARY, "--help"],
-            "does not begin with `listening on",
+            "no `listening on HOST:PORT` comes from",
         ),
     ] {
         let (status, output, errors) = attack(arguments);

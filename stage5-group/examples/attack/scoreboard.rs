@@ -37,17 +37,13 @@ impl Server {
     fn start(command: &[String], few_files: bool) -> Result<(Self, SocketAddr), String> {
         let shown = command.join(" ");
         let script = format!("ulimit -n {OPEN_FILES} && exec \"$@\"");
-        let mut process = if few_files {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", &script, "sh"]).args(command);
-            shell
-        } else {
-            let mut process = Command::new(&command[0]);
-            process.args(&command[1..]);
-            process
-        };
-        process.stdin(Stdio::null()).stdout(Stdio::piped());
-        let child = process.stderr(Stdio::null()).spawn();
+        let mut process = Command::new(if few_files { "sh" } else { &command[0] });
+        if few_files {
+            process.args(["-c", &script, "sh", &command[0]]);
+        }
+        process.args(&command[1..]).stdin(Stdio::null());
+        process.stdout(Stdio::piped()).stderr(Stdio::null());
+        let child = process.spawn();
         let mut server = Self(child.map_err(|error| format!("cannot start `{shown}`: {error}"))?);
         let output = server.0.stdout.take().expect("standard output is piped");
         let (sender, first) = channel();
@@ -58,18 +54,17 @@ impl Server {
             }
         });
         let line = first.recv_timeout(START).unwrap_or_default();
-        match line.strip_prefix("listening on ").map(str::parse) {
-            Some(Ok(address)) => Ok((server, address)),
-            _ => Err(format!(
-                "`{shown}` does not begin with `listening on IP:PORT`"
-            )),
+        let address = line.strip_prefix("listening on ");
+        match address.and_then(|address| address.to_socket_addrs().ok()?.next()) {
+            Some(address) => Ok((server, address)),
+            None => Err(format!("no `listening on HOST:PORT` comes from `{shown}`")),
         }
     }
 
     /// How the server has ended, if it has.
     fn status(&mut self) -> Option<ExitStatus> {
         // Its connections end a moment before its process does.
-        thread::sleep(PATIENCE / 100);
+        thread::sleep(PATIENCE / 20);
         self.0.try_wait().ok().flatten()
     }
 }
@@ -105,12 +100,12 @@ fn judge(row: &Row, target: &Target) -> Result<(&'static str, String), String> {
         Ok(seen) => return Ok(("held", seen)),
         Err(fault) => fault,
     };
-    match server.as_mut().and_then(Server::status) {
-        Some(status) if seen.contains("connection") => {
-            Ok((verdict, format!("the server ended with {status}")))
-        }
-        _ => Ok((verdict, seen)),
+    if seen.contains("connection")
+        && let Some(status) = server.as_mut().and_then(Server::status)
+    {
+        return Ok((verdict, format!("the server ended with {status}")));
     }
+    Ok((verdict, seen))
 }
 
 /// Prints the rows, and returns whether all held.
@@ -126,9 +121,9 @@ fn scoreboard(rows: &[Row], target: &Target) -> Result<bool, String> {
             _ => skipped += 1,
         }
         if let Target::Running(address) = target
-            && let Err((_, why)) = Group::new("", *address)
+            && Group::new("", *address).is_err()
         {
-            print(format_args!("The server no longer answers: {why}."));
+            print("The server no longer answers, so the other rows are not run.");
             break;
         }
     }
