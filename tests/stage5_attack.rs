@@ -232,3 +232,26 @@ fn a_running_server_that_holds_is_attacked_with_every_row_asked_for() {
     assert_eq!(verdicts(&output), [("full", "skipped")], "{output}");
     assert_eq!(status, 1, "a row that was skipped has not held");
 }
+
+#[test]
+fn a_running_server_that_never_answers_falls_and_ends_the_attack() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = listener.local_addr().expect("is bound").to_string();
+    let (status, output, _) = attack(&["split", "glued", &address]);
+    assert_eq!(status, 1);
+    assert_eq!(verdicts(&output), [("split", "FELL")], "{output}");
+    assert!(output.contains("ann did not hear itself"), "{output}");
+}
+
+/// All rows use the same port, so each server must have ended before the next can start.
+#[test]
+fn no_server_outlives_its_row() {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = address.expect("there is a port").to_string();
+    for step in ["step1_naive", "step2_messages"] {
+        let (_, output, errors) = attack(&["split", "forge", "--", &example(step), &address]);
+        let rows: Vec<&str> = verdicts(&output).iter().map(|row| row.0).collect();
+        assert_eq!((rows, errors.as_str()), (vec!["split", "forge"], ""));
+    }
+    TcpListener::bind(&address).expect("the port is free again");
+}
