@@ -1,0 +1,268 @@
+//! The steps of chapter 5 under attack: each holds what its text says, and falls to the rest.
+
+mod support;
+
+use std::env;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+
+use support::{Client, Server, run};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_stage5-group");
+
+/// What `attack` must say of each server.
+const SCOREBOARD: &str = "
+row         step1_naive  step2_messages  step3_room  threads  select
+split       FELL         held            held        held     held
+glued       FELL         held            held        held     held
+long        FELL         held            held        held     held
+rubbish     held         held            held        held     held
+forge       FELL         FELL            held        held     held
+steal       FELL         FELL            held        held     held
+escapes     FELL         FELL            held        held     held
+resets      held         held            held        held     held
+dribble     held         held            held        held     held
+endless     FELL         held            held        held     held
+half-close  held         held            held        held     held
+deaf        FELL         FELL            FELL        held     held
+full        FELL         held            held        held     held
+";
+
+/// A program of the folder `examples`, which `cargo test` builds beside the tests. If it runs only
+/// the tests of this file, it does not build them again: `cargo build --examples` does.
+fn example(name: &str) -> String {
+    let test = env::current_exe().expect("the test is a file");
+    let folder = test
+        .ancestors()
+        .nth(2)
+        .expect("the test is in target/debug/deps");
+    let mut path = PathBuf::from(folder);
+    path.push("examples");
+    path.push(format!("{name}{}", env::consts::EXE_SUFFIX));
+    assert!(path.exists(), "`cargo build --examples` makes {path:?}");
+    path.into_os_string()
+        .into_string()
+        .expect("the path is text")
+}
+
+/// Runs the program, which opens more than 300 connections: macOS allows 256 if nobody asks.
+fn attack(arguments: &[&str]) -> (i32, String, String) {
+    let program = example("attack");
+    if cfg!(unix) {
+        let script = "ulimit -n 1024 && exec \"$@\"";
+        run(
+            "sh",
+            &[&["-c", script, "sh", &program], arguments].concat(),
+            "",
+        )
+    } else {
+        run(&program, arguments, "")
+    }
+}
+
+/// The rows and their verdicts, as `attack` prints them.
+fn verdicts(output: &str) -> Vec<(&str, &str)> {
+    let rows = output
+        .lines()
+        .map(|line| (line.split(' ').next(), line.rsplit(' ').next()));
+    rows.filter_map(|(name, verdict)| Some((name?, verdict?)))
+        .filter(|(name, verdict)| !name.is_empty() && ["held", "FELL", "skipped"].contains(verdict))
+        .collect()
+}
+
+/// The table, word by word.
+fn table() -> Vec<Vec<&'static str>> {
+    let lines = SCOREBOARD.trim().lines();
+    lines
+        .map(|line| line.split_whitespace().collect())
+        .collect()
+}
+
+/// Attacks the server of one column of the table with every row.
+fn check(column: usize) {
+    let table = table();
+    let server = table[0][column];
+    let step = server.starts_with("step").then(|| example(server));
+    let (status, output, errors) = match &step {
+        Some(step) => attack(&["--", step, "127.0.0.1:0"]),
+        None => attack(&["--", BINARY, "server", "127.0.0.1:0", "--engine", server]),
+    };
+    let expected = table[1..].iter().map(|row| match row[0] {
+        "full" if !cfg!(unix) => ("full", "skipped"), // there is no `ulimit`
+        name => (name, row[column]),
+    });
+    let expected: Vec<(&str, &str)> = expected.collect();
+    assert_eq!(verdicts(&output), expected, "{server}: {output}{errors}");
+    let all_held = expected.iter().all(|(_, verdict)| *verdict == "held");
+    assert_eq!(status, i32::from(!all_held), "{server}: {output}{errors}");
+}
+
+/// All at the same time, because most of the time an attack waits.
+#[test]
+fn every_server_holds_and_falls_as_the_table_says() {
+    thread::scope(|scope| {
+        for column in 1..table()[0].len() {
+            scope.spawn(move || check(column));
+        }
+    });
+}
+
+/// Two clients that type one at a time can chat on each step.
+#[test]
+fn our_client_can_join_every_step() {
+    for step in ["step1_naive", "step2_messages", "step3_room"] {
+        let mut command = Command::new(example(step));
+        command.arg("127.0.0.1:0");
+        let server = Server::spawn(command);
+        let mut ann = Client::start(BINARY, server.address, &["--name", "ann", "--plain"]);
+        ann.line_with("ann"); // the server has taken its hello
+        ann.type_in("is anyone here?\n");
+        ann.line_with("]ann: is anyone here?");
+        let mut bob = Client::start(BINARY, server.address, &["--name", "bob", "--plain"]);
+        bob.line_with("bob");
+        bob.type_in("I am\n");
+        ann.line_with("]bob: I am");
+        bob.end_input();
+        let (status, ..) = bob.wait();
+        assert_eq!(status, 0, "{step}");
+    }
+}
+
+#[test]
+fn a_step_says_in_a_sentence_why_it_cannot_listen() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = taken.local_addr().expect("is bound").to_string();
+    for step in ["step1_naive", "step2_messages", "step3_room"] {
+        let (status, output, errors) = run(&example(step), &[&address], "");
+        assert_eq!((status, output.as_str()), (1, ""), "{step}");
+        assert!(errors.starts_with("the server ended: "), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+}
+
+#[test]
+fn the_list_names_every_row() {
+    let (status, output, _) = attack(&["--list"]);
+    assert_eq!(status, 0);
+    let listed = output.lines().filter_map(|line| line.split(' ').next());
+    let listed: Vec<&str> = listed.collect();
+    let rows: Vec<&str> = table()[1..].iter().map(|row| row[0]).collect();
+    assert_eq!(listed, rows);
+}
+
+#[test]
+fn wrong_arguments_are_refused() {
+    for (arguments, sentence) in [
+        (&["no-such-row"][..], "there is no row no-such-row"),
+        (&["localhost:1", "localhost:2"], "one server at a time"),
+        (&["localhost:1", "--", "server"], "one server at a time"),
+    ] {
+        let (status, output, errors) = attack(arguments);
+        assert_eq!((status, output.as_str()), (2, ""), "{arguments:?}");
+        assert!(errors.contains(sentence), "{errors}");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_attacked_is_no_server_that_fell() {
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let nobody = nobody.expect("there is a port").to_string();
+    for (arguments, sentence) in [
+        (&[nobody.as_str()][..], "cannot connect to "),
+        (&["no such host:1"], "cannot connect to no such host:1: "),
+        (
+            &["--", "./no such command"],
+            "cannot start `./no such command`: ",
+        ),
+        (
+            &["--", BINARY, "--help"],
+            "no `listening on HOST:PORT` comes from",
+        ),
+    ] {
+        let (status, output, errors) = attack(arguments);
+        assert_eq!((status, output.as_str()), (1, ""), "{arguments:?}");
+        assert!(errors.contains(sentence), "{errors}");
+    }
+}
+
+/// Starts a server like the tutorial's: one thread, one `read` is one message, and the first that is
+/// none ends the server.
+fn fragile_server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = listener.local_addr().expect("is bound");
+    thread::spawn(move || {
+        listener.set_nonblocking(true).expect("is possible");
+        let mut members: Vec<TcpStream> = Vec::new();
+        loop {
+            if let Ok((stream, _)) = listener.accept() {
+                stream.set_nonblocking(true).expect("is possible");
+                members.push(stream);
+            }
+            let mut chunk = [0; 1024];
+            for index in 0..members.len() {
+                let Ok(length @ 1..) = (&members[index]).read(&mut chunk) else {
+                    continue;
+                };
+                let text = String::from_utf8_lossy(&chunk[..length]);
+                let Some((_, text)) = text.split_once("\"msg\": \"") else {
+                    return;
+                };
+                let line = text.replace("\\u000a\"}", "\n");
+                for mut member in &members {
+                    let _ = member.write_all(line.as_bytes());
+                }
+            }
+            thread::yield_now();
+        }
+    });
+    address
+}
+
+#[test]
+fn a_running_server_that_falls_ends_the_attack() {
+    let address = fragile_server().to_string();
+    let (status, output, errors) = attack(&["glued", "split", "long", &address]);
+    assert_eq!((status, errors.as_str()), (1, ""), "{output}");
+    assert_eq!(verdicts(&output), [("split", "FELL")], "{output}");
+    assert!(output.contains("The server no longer answers"), "{output}");
+    let count = output.lines().last();
+    assert_eq!(count, Some("0 held, 1 fell, 0 skipped, 2 not run"));
+}
+
+#[test]
+fn a_running_server_that_holds_is_attacked_with_every_row_asked_for() {
+    let server = Server::start(BINARY, &[]);
+    let address = server.address.to_string();
+    let (status, output, _) = attack(&["split", "steal", &address]);
+    assert_eq!(verdicts(&output), [("split", "held"), ("steal", "held")]);
+    assert_eq!(status, 0);
+    let (status, output, _) = attack(&["full", &address]);
+    assert_eq!(verdicts(&output), [("full", "skipped")], "{output}");
+    assert_eq!(status, 1, "a row that was skipped has not held");
+}
+
+#[test]
+fn a_running_server_that_never_answers_falls_and_ends_the_attack() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = listener.local_addr().expect("is bound").to_string();
+    let (status, output, _) = attack(&["split", "glued", &address]);
+    assert_eq!(status, 1);
+    assert_eq!(verdicts(&output), [("split", "FELL")], "{output}");
+    assert!(output.contains("ann did not hear itself"), "{output}");
+}
+
+/// All rows use the same port, so each server must have ended before the next can start.
+#[test]
+fn no_server_outlives_its_row() {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = address.expect("there is a port").to_string();
+    for step in ["step1_naive", "step2_messages"] {
+        let (_, output, errors) = attack(&["split", "forge", "--", &example(step), &address]);
+        let rows: Vec<&str> = verdicts(&output).iter().map(|row| row.0).collect();
+        assert_eq!((rows, errors.as_str()), (vec!["split", "forge"], ""));
+    }
+    TcpListener::bind(&address).expect("the port is free again");
+}
