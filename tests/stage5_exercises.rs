@@ -177,8 +177,16 @@ fn exercise_3_last_repeats_twenty_lines_to_the_member_that_asks() {
             assert_eq!(&got, expected, "{engine}: line {number} of the answer");
         }
         say(&mut late, "late", "thanks");
-        assert_eq!(line(&mut late), "late: thanks", "{engine}: no more than 20 lines");
-        assert_eq!(line(&mut early), "late: thanks", "{engine}: only the member that asks receives the lines");
+        assert_eq!(
+            line(&mut late),
+            "late: thanks",
+            "{engine}: no more than 20 lines"
+        );
+        assert_eq!(
+            line(&mut early),
+            "late: thanks",
+            "{engine}: only the member that asks receives the lines"
+        );
     }
 }
 
