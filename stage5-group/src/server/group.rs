@@ -4,6 +4,10 @@
 //! [`Group::write`] after each round: all that was said in the round is then sent to each member
 //! with one call. Such a call costs much more than the bytes in it, so this **batching** is what
 //! makes the server fast.
+//!
+#![doc = include_str!("../../../docs/rustdoc-links-5.txt")]
+#![doc = include_str!("../../../docs/rustdoc-links.txt")]
+#![doc = include_str!("../../../docs/slow-members.md")]
 
 use std::collections::BTreeMap;
 use std::io;

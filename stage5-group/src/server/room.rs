@@ -2,6 +2,10 @@
 //!
 //! Events go in, lines come out. This module knows nothing of sockets, threads or the time of day.
 //! So both engines use it, and a test can play a whole evening without a network.
+//!
+#![doc = include_str!("../../../docs/rustdoc-links-5.txt")]
+#![doc = include_str!("../../../docs/rustdoc-links.txt")]
+#![doc = include_str!("../../../docs/room.md")]
 
 use std::collections::{BTreeMap, HashSet};
 use std::mem;
