@@ -775,7 +775,8 @@ fn problems(line: &str) -> Vec<String> {
         let Some(at) = words.iter().position(|&word| word == "cargo") else {
             continue;
         };
-        let end = words.iter().position(|&word| word == "--");
+        let end = words[at..].iter().position(|&word| word == "--");
+        let end = end.map(|end| at + end);
         let (cargo, program) =
             words[at + 1..].split_at(end.map_or(words.len(), |end| end) - at - 1);
         let program = program.get(1..).unwrap_or_default();
