@@ -5,6 +5,10 @@
 //! - a ```` ```rust,ignore ```` block is an excerpt: the line before it is
 //!   `<!-- excerpt: stage1-echo/src/server.rs -->`, its lines are lines of that file, and a line
 //!   `// ...` stands for those left out;
+//! - a ```` ```diff ```` block shows how one file becomes another: the line before it is
+//!   `<!-- diff: FILE1 FILE2 -->`. Its lines with `-` are lines of the first file, those with `+` of
+//!   the second, the others of both, and a line `...` stands for those left out;
+//! - a ```` ```text ```` block after `<!-- scoreboard: NAME -->` is what `attack` prints about a server;
 //! - a ```` ```console ```` block is a transcript, and is run. A line `$ ...` is a command, one that
 //!   ends with `⏎` is typed, `^D` ends the input, `^C` ends the program, all others are output. The
 //!   blocks of a section share a server and are run in order; `<!-- terminal: 2 -->` before one goes
@@ -36,8 +40,20 @@ const CHAPTERS: [(&str, &str); 5] = [
     ("stage5-group", "docs/5-group.md"),
 ];
 
-/// The further pages, each with the file that makes it the front page of a module.
-const FURTHER: [(&str, &str); 1] = [("stage1-echo/src/lib.rs", "docs/sockets.md")];
+/// The reference page of chapter 1, with the file that makes it the front page of a module.
+const REFERENCE: (&str, &str) = ("stage1-echo/src/lib.rs", "docs/sockets.md");
+
+/// The further pages of chapter 5, each with the module whose front page it is.
+const FURTHER: [(&str, &str); 5] = [
+    ("stage5-group/src/message.rs", "docs/messages.md"),
+    ("stage5-group/src/message.rs", "docs/protocol.md"),
+    ("stage5-group/src/server/room.rs", "docs/room.md"),
+    ("stage5-group/src/server/group.rs", "docs/slow-members.md"),
+    ("stage5-group/src/server.rs", "docs/threads-or-polling.md"),
+];
+
+/// How many lines a further page may have, so that it can be read in one evening.
+const MAX_FURTHER: usize = 250;
 
 /// What a chapter's page consists of, in this order.
 const SECTIONS: [&str; 7] = [
@@ -200,15 +216,12 @@ fn pages() -> Vec<Page> {
 fn every_rust_block_is_a_doc_test_or_an_excerpt() {
     let mut wrong = Vec::new();
     for page in pages() {
+        let mut front_pages = CHAPTERS.iter().chain(&FURTHER).map(|(_, path)| *path);
+        let is_compiled = front_pages.any(|path| path == page.path);
         for block in &page.blocks {
             let here = format!("{}:{}", page.path, block.line);
             match block.kind.as_str() {
-                "rust"
-                    if !CHAPTERS
-                        .iter()
-                        .chain(&FURTHER)
-                        .any(|(_, path)| *path == page.path) =>
-                {
+                "rust" if !is_compiled => {
                     wrong.push(format!(
                         "{here}: nothing compiles this page's `rust` blocks"
                     ));
@@ -218,7 +231,12 @@ fn every_rust_block_is_a_doc_test_or_an_excerpt() {
                         "{here}: which file is this from? (`excerpt: FILE`)"
                     ));
                 }
-                "rust" | "rust,ignore" | "console" | "sh" | "text" | "json" | "toml" => {}
+                "diff" if !block.note.starts_with("diff: ") => {
+                    wrong.push(format!(
+                        "{here}: between which files? (`diff: FILE1 FILE2`)"
+                    ));
+                }
+                "rust" | "rust,ignore" | "diff" | "console" | "sh" | "text" | "json" | "toml" => {}
                 kind => wrong.push(format!("{here}: nothing checks blocks of kind {kind:?}")),
             }
         }
@@ -239,10 +257,24 @@ fn every_chapter_has_its_page_as_its_front_page() {
 }
 
 #[test]
-fn every_further_page_is_the_front_page_of_a_module() {
-    for (file, page) in FURTHER {
-        let include = format!("#[doc = include_str!(\"../../{page}\")]\npub mod ");
-        assert!(read(file).contains(&include), "{file}: {include}");
+fn the_reference_page_is_the_front_page_of_a_module() {
+    let (file, page) = REFERENCE;
+    let include = format!("#[doc = include_str!(\"../../{page}\")]\npub mod ");
+    assert!(read(file).contains(&include), "{file}: {include}");
+}
+
+#[test]
+fn every_further_page_is_the_front_page_of_its_module() {
+    for (module, path) in FURTHER {
+        let source = read(module);
+        // From the folder of the module to that of the workspace.
+        let up = "../".repeat(module.matches('/').count());
+        for included in [path, MODULE_LINKS, CRATE_LINKS] {
+            let include = format!("#![doc = include_str!(\"{up}{included}\")]");
+            assert!(source.contains(&include), "{module}: {include}");
+        }
+        let lines = read(path).lines().count();
+        assert!(lines <= MAX_FURTHER, "{path} has {lines} lines");
     }
 }
 
@@ -279,6 +311,54 @@ fn every_excerpt_is_what_its_file_says() {
         }
     }
     assert_none(&wrong);
+}
+
+#[test]
+fn every_diff_is_between_its_two_files() {
+    let mut wrong = Vec::new();
+    for page in pages() {
+        for block in page.blocks("diff") {
+            let here = format!("{}:{}", page.path, block.line);
+            let Some((old, new)) = block
+                .note
+                .strip_prefix("diff: ")
+                .and_then(|files| files.split_once(' '))
+            else {
+                continue;
+            };
+            for (sign, path) in [("-", old), ("+", new)] {
+                if !root().join(path).is_file() {
+                    wrong.push(format!("{here}: no file {path}"));
+                    continue;
+                }
+                let file = read(path);
+                let file: Vec<&str> = file.lines().collect();
+                let mut from = 0;
+                for run in block.lines.split(|line| line == "...") {
+                    let run: Vec<&str> = run.iter().filter_map(|line| side(line, sign)).collect();
+                    let mut places = (from..=file.len().saturating_sub(run.len()))
+                        .filter(|&at| file.get(at..at + run.len()) == Some(&run[..]));
+                    match places.next() {
+                        Some(at) => from = at + run.len(),
+                        None => wrong.push(format!(
+                            "{here}: not in {path}, or not in this order:\n{}\n",
+                            run.join("\n")
+                        )),
+                    }
+                }
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+/// The line of a diff, if it is in the file whose own lines have this sign. An empty line of both
+/// files may lack the space before it.
+fn side<'a>(line: &'a str, sign: &str) -> Option<&'a str> {
+    match line.strip_prefix(sign).or(line.strip_prefix(' ')) {
+        Some(text) => Some(text),
+        None => Some(line).filter(|line| line.is_empty()),
+    }
 }
 
 /// The lines without the indentation that they have in common.
@@ -763,7 +843,8 @@ fn problems(line: &str) -> Vec<String> {
         let Some(at) = words.iter().position(|&word| word == "cargo") else {
             continue;
         };
-        let end = words.iter().position(|&word| word == "--");
+        let end = words[at..].iter().position(|&word| word == "--");
+        let end = end.map(|end| at + end);
         let (cargo, program) =
             words[at + 1..].split_at(end.map_or(words.len(), |end| end) - at - 1);
         let program = program.get(1..).unwrap_or_default();
@@ -953,36 +1034,55 @@ fn every_link_leads_somewhere() {
     assert_none(&wrong);
 }
 
+/// Where the links of a chapter's page lead in `cargo doc`.
+const CRATE_LINKS: &str = "docs/rustdoc-links.txt";
+
+/// Where the links of a further page lead in `cargo doc`.
+const MODULE_LINKS: &str = "docs/rustdoc-links-5.txt";
+
 /// In `cargo doc` a page is another file, so there a link has another target.
 #[test]
 fn every_link_of_a_chapter_has_a_target_in_cargo_doc() {
-    let targets = read("docs/rustdoc-links.txt");
+    let targets = read(CRATE_LINKS);
     let mut wrong = Vec::new();
     for (chapter, path) in CHAPTERS {
         let include = "#![doc = include_str!(\"../../docs/rustdoc-links.txt\")]";
         let lib = read(&format!("{chapter}/src/lib.rs"));
         assert!(lib.contains(include), "{chapter}/src/lib.rs: {include}");
-        let page = Page::read(path);
-        for (number, line) in &page.prose {
-            for rest in line.split("](").skip(1) {
-                let target = rest.split(')').next().unwrap_or_default();
-                if target.contains(".md") {
-                    wrong.push(format!(
-                        "{path}:{number}: write [text][name], not ({target})"
-                    ));
-                }
+        wrong.extend(links_without_target(path, &targets));
+    }
+    for (_, path) in FURTHER {
+        wrong.extend(links_without_target(path, &read(MODULE_LINKS)));
+    }
+    assert_none(&wrong);
+}
+
+/// The links of a page that are not defined on the page and among these targets.
+fn links_without_target(path: &str, targets: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let page = Page::read(path);
+    for (number, line) in &page.prose {
+        for rest in line.split("](").skip(1) {
+            let target = rest.split(')').next().unwrap_or_default();
+            if target.contains(".md") {
+                wrong.push(format!(
+                    "{path}:{number}: write [text][name], not ({target})"
+                ));
             }
-            for rest in line.split("][").skip(1) {
-                let name = rest.split(']').next().unwrap_or_default();
-                let definition = format!("[{name}]: ");
-                let here = page.prose.iter().any(|(_, l)| l.starts_with(&definition));
-                if !here || !targets.lines().any(|line| line.starts_with(&definition)) {
-                    wrong.push(format!("{path}:{number}: [{name}] is not defined in both"));
-                }
+        }
+        for rest in line.split("][").skip(1) {
+            let name = rest.split(']').next().unwrap_or_default();
+            let definition = format!("[{name}]: ");
+            let here = page.prose.iter().any(|(_, l)| l.starts_with(&definition));
+            // The target of a picture does not depend on the page.
+            let there =
+                name.ends_with(".svg") || targets.lines().any(|line| line.starts_with(&definition));
+            if !here || !there {
+                wrong.push(format!("{path}:{number}: [{name}] is not defined in both"));
             }
         }
     }
-    assert_none(&wrong);
+    wrong
 }
 
 /// In `cargo doc` no file is beside the page, so there a picture's target holds the picture itself.

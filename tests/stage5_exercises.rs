@@ -1,5 +1,6 @@
-//! Chapter 5: what its exercises ask for. A test is ignored until its exercise is solved; this runs
-//! the first: `cargo test -p stage5-group exercise_1 -- --ignored`.
+//! The tests of chapter 5's exercises. Each is ignored, because it fails until you have solved the
+//! exercise. This command runs the tests of the first one:
+//! `cargo test -p stage5-group exercise_1 -- --ignored`.
 
 mod support;
 
@@ -12,7 +13,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_stage5-group");
 /// The stamp of a line, `[2019-03-21 17:30:00]`, in bytes.
 const STAMP: usize = 21;
 
-/// What the room does it must do with either engine.
+/// The room must do the same with both engines.
 const ENGINES: [&str; 2] = ["threads", "polling"];
 
 fn server(engine: &str) -> Server {
@@ -24,7 +25,7 @@ fn say(peer: &mut Peer, name: &str, text: &str) {
     peer.send(Message { name, text }.encode());
 }
 
-/// Connects, says hello, and waits until everyone knows.
+/// Connects, sends a hello, and waits for the notice.
 fn join(server: &Server, name: &str) -> Peer {
     let mut peer = server.connect();
     say(&mut peer, name, "");
@@ -32,7 +33,7 @@ fn join(server: &Server, name: &str) -> Peer {
     peer
 }
 
-/// The next line that tells of no joining and no leaving, without its stamp.
+/// The next line that is no notice about joining or leaving, without its time.
 fn line(peer: &mut Peer) -> String {
     loop {
         let line = peer.line();
@@ -44,7 +45,7 @@ fn line(peer: &mut Peer) -> String {
 
 #[test]
 #[ignore = "exercise 1 of chapter 5"]
-fn exercise_1_me_tells_everyone_what_somebody_does() {
+fn exercise_1_me_shows_everyone_what_a_member_does() {
     for engine in ENGINES {
         let server = server(engine);
         let mut alice = join(&server, "alice");
@@ -61,7 +62,7 @@ fn exercise_1_me_tells_everyone_what_somebody_does() {
 
 #[test]
 #[ignore = "exercise 1 of chapter 5"]
-fn exercise_1_me_does_not_help_to_write_in_anothers_name() {
+fn exercise_1_me_forges_no_line_of_another_member() {
     let server = server("threads");
     let mut alice = join(&server, "alice");
     say(
@@ -73,20 +74,20 @@ fn exercise_1_me_does_not_help_to_write_in_anothers_name() {
     assert_eq!(
         alice.line(),
         "    [2019-03-21 17:30:00]bob: \u{FFFD}[2Jhi",
-        "a second line begins with four blanks and cannot command the terminal, as in what is said"
+        "a further line begins with four spaces and contains no escape character"
     );
     let mut eve = server.connect();
     say(&mut eve, "* * alice owes eve money and", "");
     assert_eq!(
         eve.line().get(STAMP..),
         Some(" alice owes eve money and joined, 2 here"),
-        "no notice of a name reads as if somebody did something"
+        "no notice about a name looks like an action"
     );
 }
 
 #[test]
 #[ignore = "exercise 1 of chapter 5"]
-fn exercise_1_the_client_knows_me() {
+fn exercise_1_the_client_sends_me_to_the_server() {
     let server = server("threads");
     let mut client = Client::start(BINARY, server.address, &["--name", "alice"]);
     client.line_with("alice joined");
@@ -104,7 +105,7 @@ fn exercise_1_the_client_knows_me() {
 
 #[test]
 #[ignore = "exercise 2 of chapter 5"]
-fn exercise_2_a_message_for_one_is_heard_by_that_one() {
+fn exercise_2_only_the_named_member_receives_the_text() {
     for engine in ENGINES {
         let server = server(engine);
         let mut alice = join(&server, "alice");
@@ -123,7 +124,7 @@ fn exercise_2_a_message_for_one_is_heard_by_that_one() {
 
 #[test]
 #[ignore = "exercise 2 of chapter 5"]
-fn exercise_2_names_have_blanks_and_may_be_nobodys() {
+fn exercise_2_a_name_may_contain_spaces_or_belong_to_no_member() {
     let server = server("threads");
     let mut alice = join(&server, "alice");
     let mut short = join(&server, "new");
@@ -138,7 +139,7 @@ fn exercise_2_names_have_blanks_and_may_be_nobodys() {
     let told = line(&mut alice);
     assert!(
         told.starts_with(' '),
-        "a notice that nobody has this name, not {told:?}"
+        "a notice that no member has this name, not {told:?}"
     );
     say(&mut alice, "alice", "aloud");
     assert_eq!(line(&mut short), "alice: aloud", "nothing before it");
@@ -146,7 +147,7 @@ fn exercise_2_names_have_blanks_and_may_be_nobodys() {
 
 #[test]
 #[ignore = "exercise 2 of chapter 5"]
-fn exercise_2_the_client_knows_msg() {
+fn exercise_2_the_client_sends_msg_to_the_server() {
     let server = server("threads");
     let mut client = Client::start(BINARY, server.address, &["--name", "alice"]);
     client.line_with("alice joined");
@@ -160,7 +161,7 @@ fn exercise_2_the_client_knows_msg() {
 
 #[test]
 #[ignore = "exercise 3 of chapter 5"]
-fn exercise_3_last_gives_the_last_twenty_lines_to_the_one_who_asks() {
+fn exercise_3_last_repeats_twenty_lines_to_the_member_that_asks() {
     for engine in ENGINES {
         let server = server(engine);
         let mut early = join(&server, "early");
@@ -176,14 +177,22 @@ fn exercise_3_last_gives_the_last_twenty_lines_to_the_one_who_asks() {
             assert_eq!(&got, expected, "{engine}: line {number} of the answer");
         }
         say(&mut late, "late", "thanks");
-        assert_eq!(line(&mut late), "late: thanks", "{engine}: 20, no more");
-        assert_eq!(line(&mut early), "late: thanks", "{engine}: only who asks");
+        assert_eq!(
+            line(&mut late),
+            "late: thanks",
+            "{engine}: no more than 20 lines"
+        );
+        assert_eq!(
+            line(&mut early),
+            "late: thanks",
+            "{engine}: only the member that asks receives the lines"
+        );
     }
 }
 
 #[test]
 #[ignore = "exercise 3 of chapter 5"]
-fn exercise_3_the_answer_has_a_limit() {
+fn exercise_3_the_answer_fits_into_the_limit_of_notices() {
     let server = server("threads");
     let mut early = join(&server, "early");
     let long = "x".repeat(8 * 1024);
@@ -204,7 +213,7 @@ fn exercise_3_the_answer_has_a_limit() {
 
 #[test]
 #[ignore = "exercise 3 of chapter 5"]
-fn exercise_3_the_client_knows_last() {
+fn exercise_3_the_client_sends_last_to_the_server() {
     let server = server("threads");
     let mut client = Client::start(BINARY, server.address, &["--name", "alice"]);
     client.type_in("hello\n");
@@ -216,7 +225,7 @@ fn exercise_3_the_client_knows_last() {
 
 #[test]
 #[ignore = "exercise 4 of chapter 5"]
-fn exercise_4_what_is_said_in_a_room_stays_in_the_room() {
+fn exercise_4_only_members_of_a_room_receive_its_lines() {
     for engine in ENGINES {
         let server = server(engine);
         let mut alice = join(&server, "alice");
@@ -235,14 +244,14 @@ fn exercise_4_what_is_said_in_a_room_stays_in_the_room() {
         assert_eq!(line(&mut carol), "carol: outside", "{engine}");
         say(&mut alice, "alice", "inside");
         for peer in [&mut alice, &mut bob] {
-            assert_eq!(line(peer), "alice: inside", "{engine}: not what carol said");
+            assert_eq!(line(peer), "alice: inside", "{engine}: no line of carol");
         }
-        // Back to where everybody begins.
+        // Back to the room where everyone begins.
         say(&mut alice, "alice", "/join");
         assert_eq!(
             line(&mut carol),
             " alice is back",
-            "{engine}: carol has heard nothing of the kitchen"
+            "{engine}: carol has received nothing from the kitchen"
         );
         say(&mut alice, "alice", "out again");
         assert_eq!(line(&mut carol), "alice: out again", "{engine}");
@@ -254,20 +263,20 @@ fn exercise_4_what_is_said_in_a_room_stays_in_the_room() {
 
 #[test]
 #[ignore = "exercise 4 of chapter 5"]
-fn exercise_4_a_room_has_a_presentable_name() {
+fn exercise_4_the_name_of_a_room_is_sanitized() {
     let server = server("threads");
     let mut alice = join(&server, "alice");
     say(&mut alice, "alice", "/join  a\nb\x1b[2J: c ");
     assert_eq!(
         line(&mut alice),
         " alice is now in a b\u{FFFD}[2J_ c",
-        "the name of a room is shown like that of a member"
+        "the name of a room is made safe like that of a member"
     );
 }
 
 #[test]
 #[ignore = "exercise 4 of chapter 5"]
-fn exercise_4_the_client_knows_join() {
+fn exercise_4_the_client_sends_join_to_the_server() {
     let server = server("threads");
     let mut client = Client::start(BINARY, server.address, &["--name", "alice"]);
     client.line_with("alice joined");

@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use stage5_group::clock::Clock;
-use stage5_group::message::{Message, Refusal, decode};
-use stage5_group::server::stamp;
+use stage5_group::message::{Message, Refusal};
+use stage5_group::server::group::stamp;
 
 /// What all threads share. Whoever uses it locks it first.
 struct Group {
@@ -64,7 +64,7 @@ fn serve(id: u64, stream: &Arc<TcpStream>, group: &Mutex<Group>) {
     lock().members.insert(id, Arc::clone(stream));
     let mut chunk = [0; 1024];
     while let Ok(length @ 1..) = stream.as_ref().read(&mut chunk) {
-        lock().hear(decode(&chunk[..length]));
+        lock().hear(Message::decode(&chunk[..length]).map_err(Refusal::Malformed));
     }
     lock().members.remove(&id);
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use stage5_group::clock::Clock;
 use stage5_group::message::{Decoder, Message, Refusal};
-use stage5_group::server::stamp;
+use stage5_group::server::group::stamp;
 
 /// The wait after a failed `accept`. The table of open files does not empty faster than that.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,10 +1,10 @@
-//! Every limit of the group chat, with its reason. Without limits a server ends when its memory,
-//! its descriptors or its threads do.
+//! Every limit of the group chat, with its reason. A server without limits fails when it has used
+//! up its memory, its descriptors or its threads.
 
 use std::time::Duration;
 
-/// The longest message on the wire, in bytes, with its newline. A member that sends more bytes
-/// without an end receives a notice and is disconnected.
+/// The longest message on the wire, in bytes, with its newline: some thirty pages of text. A member
+/// that sends more bytes without an end receives a notice and is disconnected.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
 /// How deep arrays and objects in a message may be nested. The decoder calls itself for each level,
@@ -34,7 +34,8 @@ pub const MAX_READ_THREADS: usize = 1024;
 pub const INBOX: usize = 64;
 
 /// How many bytes a member may be behind the others before it is disconnected. It may be a quarter
-/// more, because the tape is cut in pieces. All members that are behind share these bytes.
+/// more, because the tape is cut in pieces. All members that are behind share these bytes. With half
+/// of this limit, members that read as fast as Python can were disconnected under full load.
 pub const MAX_BEHIND: usize = 12 * 1024 * 1024;
 
 /// How many bytes of notices may wait for one member. A member that asks and does not read the
@@ -45,7 +46,8 @@ pub const MAX_NOTICES: usize = 64 * 1024;
 /// than [`MAX_BEHIND`], so that a member that reads is never behind because many speak at once.
 pub const MAX_ROUND: usize = 1024 * 1024;
 
-/// How long a member with unsent data may accept none of it.
+/// How long a member with unsent data may accept none of it. A machine that changes its network
+/// needs some seconds. After a minute it has probably gone.
 pub const MAX_STALL: Duration = Duration::from_secs(60);
 
 /// How soon a member with a full socket is tried again. A shorter time makes more rounds of writing,
@@ -58,12 +60,12 @@ pub const RETRY: Duration = Duration::from_millis(1);
 pub const MAX_ACCEPTS: usize = 128;
 
 /// The most readers of the threads engine. On Linux a process has room for some 16,000 threads,
-/// because each takes four of its 65,530 memory mappings (`vm.max_map_count`). This is less: if a
-/// thread starts and finds no room for its signal stack, std aborts the program.
+/// because each needs four of its 65,530 memory mappings (`vm.max_map_count`). The limit is lower,
+/// because std aborts the program if a new thread finds no room for its signal stack.
 pub const MAX_READERS: usize = 15_000;
 
-/// How many connections that found the group full stay open. Each has long read why when its place
-/// is needed for another.
+/// How many connections that found the group full stay open. When a further one needs the place of
+/// the oldest one, that client has had time to read why it was disconnected.
 pub const MAX_TURNED_AWAY: usize = 64;
 
 /// The pause after a failed `accept`. A full descriptor table does not empty itself any sooner.

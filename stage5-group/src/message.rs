@@ -4,6 +4,11 @@
 //! a message ends, so its bytes must. A message ends at a newline, or at the brace that closes the
 //! object, whichever comes first. Line-based clients send the newline; the tutorial's client sends
 //! none. This module knows nothing of sockets.
+//!
+#![doc = include_str!("../../docs/rustdoc-links-5.txt")]
+#![doc = include_str!("../../docs/rustdoc-links.txt")]
+#![doc = include_str!("../../docs/messages.md")]
+#![doc = include_str!("../../docs/protocol.md")]
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The tutorial's ten names (§5.1.1), for whoever does not choose one.
+//! The tutorial's ten names (§5.1.1). A member that does not choose a name gets one of them.
 
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;

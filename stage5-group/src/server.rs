@@ -1,4 +1,8 @@
 //! The group chat server (tutorial §5.4). Two engines serve one [`Group`](group::Group).
+//!
+#![doc = include_str!("../../docs/rustdoc-links-5.txt")]
+#![doc = include_str!("../../docs/rustdoc-links.txt")]
+#![doc = include_str!("../../docs/threads-or-polling.md")]
 
 pub mod group;
 pub mod polling;

@@ -11,7 +11,7 @@ use std::{env, thread};
 use crate::group::{Group, PATIENCE, Seen};
 
 /// The engines of our server.
-const ENGINES: [&str; 2] = ["threads", "select"];
+const ENGINES: [&str; 2] = ["threads", "polling"];
 
 /// How long a command may take until its server listens: cargo may have to compile it.
 const START: Duration = Duration::from_secs(300);

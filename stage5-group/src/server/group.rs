@@ -4,6 +4,10 @@
 //! [`Group::write`] after each round: all that was said in the round is then sent to each member
 //! with one call. Such a call costs much more than the bytes in it, so this **batching** is what
 //! makes the server fast.
+//!
+#![doc = include_str!("../../../docs/rustdoc-links-5.txt")]
+#![doc = include_str!("../../../docs/rustdoc-links.txt")]
+#![doc = include_str!("../../../docs/slow-members.md")]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -59,12 +63,9 @@ impl Group {
         }
     }
 
-    /// Sets the time that new lines bear, in the layout of the tutorial's `strftime`:
-    /// `2019-03-21 17:30:00`.
+    /// Sets the time that new lines bear.
     pub fn set_time(&mut self, time: &DateTime) {
-        let date = format!("{:04}-{:02}-{:02}", time.year, time.month, time.day);
-        let clock = format!("{:02}:{:02}:{:02}", time.hour, time.minute, time.second);
-        self.room.set_time(format!("{date} {clock}"));
+        self.room.set_time(stamp(time));
     }
 
     /// Adds a connection.
@@ -198,4 +199,12 @@ impl Member {
             }
         }
     }
+}
+
+/// The time in the layout of the tutorial's `strftime`, for example `2019-03-21 17:30:00`.
+#[must_use]
+pub fn stamp(time: &DateTime) -> String {
+    let date = format!("{:04}-{:02}-{:02}", time.year, time.month, time.day);
+    let clock = format!("{:02}:{:02}:{:02}", time.hour, time.minute, time.second);
+    format!("{date} {clock}")
 }

@@ -116,8 +116,8 @@ impl Reader {
             group.leave(self.id);
         }
         // To close a socket with unread data resets the connection (RFC 1122 §4.2.2.13). Then a
-        // disconnected member may lose what it has not read yet, such as the reason. So it closes
-        // first, or it is out of time.
+        // disconnected member may lose what it has not read yet, such as the reason. So the server
+        // waits until the member has closed the connection, but not longer than `MAX_STALL`.
         let is_over = |since| now.duration_since(since) > MAX_STALL;
         !ended && !self.disconnected.is_some_and(is_over)
     }

@@ -1,7 +1,11 @@
 //! Who is in the room, and what everyone is told: the meaning of each message.
 //!
 //! Events go in, lines come out. This module knows nothing of sockets, threads or the time of day.
-//! So both engines use it, and a test can play a whole evening without a network.
+//! So both engines can use it, and a test of it needs no network.
+//!
+#![doc = include_str!("../../../docs/rustdoc-links-5.txt")]
+#![doc = include_str!("../../../docs/rustdoc-links.txt")]
+#![doc = include_str!("../../../docs/room.md")]
 
 use std::collections::{BTreeMap, HashSet};
 use std::mem;

@@ -6,8 +6,8 @@
 //! socket ──> reader ─┘         (the group)  └──> socket
 //! ```
 //!
-//! The threads share only the sockets and the channel, so nothing here is locked. Nobody polls
-//! while every member keeps up, so an idle group needs no processor time. The hub takes all events
+//! The threads share only the sockets and the channel, so nothing here is locked. While every
+//! member keeps up, all threads wait, so an idle group needs no processor time. The hub takes all events
 //! that wait, and then writes to each member once.
 
 use std::collections::VecDeque;
@@ -30,7 +30,7 @@ use crate::server::room::Id;
 /// The stack of a reader, in bytes. Only the used part of it costs memory.
 const STACK: usize = 128 * 1024;
 
-/// All that can happen.
+/// What can happen.
 enum Event {
     /// A client has connected.
     Joined(Id, SocketAddr, Arc<TcpStream>),
