@@ -216,7 +216,8 @@ fn pages() -> Vec<Page> {
 fn every_rust_block_is_a_doc_test_or_an_excerpt() {
     let mut wrong = Vec::new();
     for page in pages() {
-        let mut front_pages = CHAPTERS.iter().chain(&FURTHER).map(|(_, path)| *path);
+        let front_pages = CHAPTERS.iter().chain(&FURTHER).chain([&REFERENCE]);
+        let mut front_pages = front_pages.map(|(_, path)| *path);
         let is_compiled = front_pages.any(|path| path == page.path);
         for block in &page.blocks {
             let here = format!("{}:{}", page.path, block.line);
@@ -877,9 +878,10 @@ fn problems(line: &str) -> Vec<String> {
             }
             Some(&"run") => match package {
                 Some(package) if example.is_some() => {
-                    let path = format!("{package}/examples/{}.rs", example.unwrap_or_default());
-                    if !root().join(&path).is_file() {
-                        problems.push(format!("there is no {path}"));
+                    let path = format!("{package}/examples/{}", example.unwrap_or_default());
+                    let exists = |end: &str| root().join(path.clone() + end).is_file();
+                    if !exists(".rs") && !exists("/main.rs") {
+                        problems.push(format!("there is no {path}.rs"));
                     }
                 }
                 Some(package) => problems.extend(check_arguments(package, program)),

@@ -6,10 +6,7 @@ pub mod client;
 pub mod clock;
 pub mod server;
 
-// A further page of the chapter. The module has no code.
-/// [1-echo]: ../index.html
-/// [2-select]: ../../stage2_select/index.html
-/// [4-threads]: ../../stage4_threads/index.html
-///
+// The reference page of this chapter. The module has no code.
+#[doc = include_str!("../../docs/rustdoc-links-1.txt")]
 #[doc = include_str!("../../docs/sockets.md")]
 pub mod sockets {}
