@@ -18,7 +18,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// The listener has no address: it is not bound.
+/// The address of the listener cannot be read.
 pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
     log(&format!("listening on {}", listener.local_addr()?));
     let mut clock = Clock::new();

@@ -27,7 +27,7 @@ const LOG_QUIET: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 ///
-/// The listener is not bound, or it cannot be made non-blocking.
+/// The address of the listener cannot be read, or it cannot be made non-blocking.
 pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
     log(&format!("listening on {}", listener.local_addr()?));
     listener.set_nonblocking(true)?;

@@ -5,8 +5,8 @@
 //! The tutorial's own server works much like this (§5.4).
 //!
 //! What still goes wrong, and the rows of `attack` that show it:
-//! - TCP cuts and joins what is sent, so one `read` is not one message: `split`, `glued`, `long`.
-//! - A member may send one message for ever: `endless`.
+//! - TCP may split and join messages, so one `read` is not one message: `split`, `glued`, `long`.
+//! - A message may be endless: `endless`.
 //! - The sender chooses every character that the others see: `forge`, `steal`, `escapes`.
 //! - The first `accept` that fails ends the server: `full`.
 //! - A member that does not read stops everyone: `deaf`.
@@ -25,7 +25,7 @@ use stage5_group::clock::Clock;
 use stage5_group::message::{Message, Refusal};
 use stage5_group::server::group::stamp;
 
-/// What all threads share. Whoever uses it locks it first.
+/// What all threads share. A thread that uses it locks it first.
 struct Group {
     clock: Clock,
     members: HashMap<u64, Arc<TcpStream>>,
@@ -50,7 +50,7 @@ fn run(address: &str) -> io::Result<()> {
         clock: Clock::new(),
         members: HashMap::new(),
     }));
-    for (id, stream) in (0..).zip(listener.incoming()) {
+    for (id, stream) in (1..).zip(listener.incoming()) {
         let stream = Arc::new(stream?);
         let group = Arc::clone(&group);
         thread::spawn(move || serve(id, &stream, &group));

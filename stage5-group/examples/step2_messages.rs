@@ -1,7 +1,7 @@
 //! Chapter 5, step 2: messages have an end, and the server goes on when `accept` fails.
 //!
 //! Two changes to step 1. Each member has a `Decoder`, which finds where its messages end, however
-//! TCP has cut and joined them, and refuses one that is too long. And a failed `accept`, for example
+//! TCP has split and joined them, and refuses one that is too long. And a failed `accept`, for example
 //! because the table of open files is full, no longer ends the server: it waits a moment and tries
 //! again. Without the wait it would use a whole processor until a member leaves.
 //!
@@ -27,7 +27,7 @@ use stage5_group::server::group::stamp;
 /// The wait after a failed `accept`. The table of open files does not empty faster than that.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What all threads share. Whoever uses it locks it first.
+/// What all threads share. A thread that uses it locks it first.
 struct Group {
     clock: Clock,
     members: HashMap<u64, Arc<TcpStream>>,
@@ -52,7 +52,7 @@ fn run(address: &str) -> io::Result<()> {
         clock: Clock::new(),
         members: HashMap::new(),
     }));
-    for (id, stream) in (0..).zip(listener.incoming()) {
+    for (id, stream) in (1..).zip(listener.incoming()) {
         let stream = match stream {
             Ok(stream) => Arc::new(stream),
             Err(error) => {

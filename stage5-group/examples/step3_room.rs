@@ -27,7 +27,7 @@ use stage5_group::server::room::Room;
 /// The wait after a failed `accept`. The table of open files does not empty faster than that.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What all threads share. Whoever uses it locks it first.
+/// What all threads share. A thread that uses it locks it first.
 struct Group {
     clock: Clock,
     room: Room,
@@ -54,7 +54,7 @@ fn run(address: &str) -> io::Result<()> {
         room: Room::new(),
         members: HashMap::new(),
     }));
-    for (id, stream) in (0..).zip(listener.incoming()) {
+    for (id, stream) in (1..).zip(listener.incoming()) {
         let stream = match stream {
             Ok(stream) => Arc::new(stream),
             Err(error) => {

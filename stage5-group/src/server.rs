@@ -26,7 +26,7 @@ pub enum Engine {
 ///
 /// # Errors
 ///
-/// The listener is not bound, or the engine cannot be started.
+/// The address of the listener cannot be read, or the engine cannot be started.
 pub fn serve(listener: TcpListener, engine: Engine, log: fn(&str)) -> io::Result<()> {
     log(&format!("listening on {}", listener.local_addr()?));
     match engine {

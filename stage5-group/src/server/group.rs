@@ -194,7 +194,7 @@ impl Member {
                 None if now.duration_since(self.last_progress) > MAX_STALL => {
                     return Err(too_slow());
                 }
-                // Not at once: each try makes a pass, and many small passes make small batches.
+                // Not at once: each try is a round, and many rounds make small batches.
                 None => return Ok(Some(self.backoff.due().max(now + RETRY))),
             }
         }
