@@ -53,7 +53,7 @@ fn echo(mut stream: TcpStream, clock: &mut Clock) -> io::Result<()> {
         if length == 0 {
             return Ok(());
         }
-        // One `write_all`: with two, the client could read a stamp without a text.
+        // With two `write_all` calls, the client could read the stamp without the text.
         let mut answer = format!("[{}] ", clock.now().ctime()).into_bytes();
         answer.extend_from_slice(&chunk[..length]);
         stream.write_all(&answer)?;
