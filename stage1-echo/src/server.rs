@@ -40,8 +40,8 @@ pub fn serve(listener: &TcpListener, log: fn(&str)) -> io::Result<()> {
 
 /// Answers each chunk with a time stamp and the same bytes, until end of file.
 ///
-/// A chunk is what one `read` returns. TCP keeps the order of the bytes. It does not keep where
-/// one `write` of the client ended and the next one began.
+/// A chunk is what one `read` returns. TCP keeps the order of the bytes. It does not keep the
+/// boundaries between the client's writes.
 ///
 /// # Errors
 ///
