@@ -47,8 +47,8 @@ pub fn chat(stream: TcpStream) -> io::Result<()> {
                 output.destroy();
             }
         }
-        // The half-close (tutorial §5.2). The server reads the end of file, answers what it has read
-        // before, and closes. Then the receive thread reads an end of file, too.
+        // The half-close (tutorial §5.2). The server answers what it has read, then reads the end of
+        // file, and closes. Then the receive thread reads an end of file, too.
         Event::Close => {
             closing = true;
             let _ = stream.shutdown(Shutdown::Write);

@@ -160,8 +160,8 @@ impl Window {
             spawn(read_lines);
         }
         while let Ok(event) = self.events.recv() {
-            // Events that still wait when the window is gone are dropped. Only `Close` is passed on:
-            // the handler must learn of it even if the user has closed twice in a row.
+            // Events that still wait when the window is gone are dropped. Only `Close` is still passed
+            // on: if the user closes twice quickly, the handler has not seen it yet.
             let gone = shared.lock().events.is_none();
             if !gone || event == Event::Close {
                 handler(event);
