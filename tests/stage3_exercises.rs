@@ -126,8 +126,8 @@ mod session {
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    /// A window on a terminal of its own. `script` makes it, and its options differ on other systems
-    /// than Linux. It is gone when this is dropped.
+    /// A window on a terminal of its own. `script` makes it, and its options differ on other
+    /// systems than Linux. It is gone when this is dropped.
     pub struct Session {
         child: Child,
         screen: Receiver<String>,

@@ -1015,8 +1015,8 @@ mod on_a_terminal {
             before
         }
 
-        /// Expects the window to go: the terminal is as it was, and nothing is drawn on it any more.
-        /// Returns what the program still said.
+        /// Expects the window to go: the terminal is as it was, and nothing is drawn on it any
+        /// more. Returns what the program still said.
         fn gone(mut self, before: &str, status: &str) -> String {
             self.wait_for(LEAVE);
             let said = self.wait_for("status=");
@@ -1229,7 +1229,8 @@ mod on_a_terminal {
                 .args(["-F", &terminal, "rows", rows, "cols", columns])
                 .status();
             assert!(resized.expect("stty is there").success());
-            // Where the rows are after a resize only the terminal knows: the first is drawn again, too.
+            // Where the rows are after a resize only the terminal knows: the first is drawn again,
+            // too.
             session.wait_for("\x1b[1;1H");
             session.wait_for(shown);
         }

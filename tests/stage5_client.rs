@@ -89,7 +89,8 @@ fn a_line_that_is_too_long_is_refused() {
     assert_eq!(server.line(), r#"{"name": "alice", "msg": "next\n"}"#);
 }
 
-/// The receive thread waits for somebody who reads standard output. The client does not wait for it.
+/// The receive thread waits for somebody who reads standard output. The client does not wait for
+/// it.
 #[test]
 fn a_failed_write_ends_the_client_though_the_receive_thread_still_waits() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");

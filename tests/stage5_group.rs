@@ -554,8 +554,8 @@ fn a_member_that_sends_too_long_a_message_is_told_and_disconnected(engine: &str)
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let mut peer = join(&server, "long");
-    // What comes after the end of its time is thrown away; left unread, it would reset the connection
-    // and take the notice back.
+    // What comes after the end of its time is thrown away; left unread, it would reset the
+    // connection and take the notice back.
     peer.send("x".repeat(10 * MAX_MESSAGE));
     let notice = format!(" too long: a message has at most {MAX_MESSAGE} bytes");
     assert_eq!(peer.line()[STAMP..], notice);
