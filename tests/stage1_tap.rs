@@ -392,7 +392,7 @@ fn tap_continues_if_nobody_reads_its_lines() {
     let mut output = BufReader::new(child.stdout.take().expect("is piped"));
     output.read_line(&mut first).expect("it prints a line");
     drop(output);
-    let address = first.split([' ', ',']).nth(2).expect("says where");
+    let address = first.split([' ', ',']).nth(2).expect("prints its address");
     for _ in 0..3 {
         let mut client = Peer::new(TcpStream::connect(address).expect("tap accepts"));
         let mut server = Peer::new(server.accept().expect("tap connects").0);

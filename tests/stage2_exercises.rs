@@ -121,7 +121,7 @@ fn exercise_2_the_log_says_when_a_client_stops_reading_and_when_it_reads_again()
     for pair in log.windows(2) {
         assert_ne!(
             pair[0], pair[1],
-            "one line when the client stops reading and one when it goes on, not one for each try"
+            "one line when the client stops reading and one when it continues, not one for each try"
         );
     }
 }

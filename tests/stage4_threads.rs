@@ -186,7 +186,7 @@ fn a_program_without_a_role_hosts_and_a_second_one_joins_it() {
     let line = host.line();
     let address = line
         .strip_prefix("hosting at ")
-        .expect("says where")
+        .expect("prints its address")
         .to_owned();
     host.type_in("mine\n");
     assert!(host.line().ends_with("] mine"));

@@ -165,14 +165,14 @@ fn exercise_3_last_repeats_twenty_lines_to_the_member_that_asks() {
     for engine in ENGINES {
         let server = server(engine);
         let mut early = join(&server, "early");
-        let mut said: Vec<String> = Vec::new();
+        let mut lines: Vec<String> = Vec::new();
         for number in 0..25 {
             send(&mut early, "early", &format!("line {number}"));
-            said.push(early.line_with("early: "));
+            lines.push(early.line_with("early: "));
         }
         let mut late = join(&server, "late");
         send(&mut late, "late", "/last");
-        for (number, expected) in said[5..].iter().enumerate() {
+        for (number, expected) in lines[5..].iter().enumerate() {
             let received = late.line();
             assert_eq!(&received, expected, "{engine}: line {number} of the answer");
         }

@@ -216,12 +216,12 @@ impl TestRoom {
         let mut test = Self::new();
         for (id, name) in (0..).zip(names) {
             test.room.join(id);
-            test.say(id, name, "\n");
+            test.send(id, name, "\n");
         }
         test
     }
 
-    fn say(&mut self, id: u64, name: &str, text: &str) -> String {
+    fn send(&mut self, id: u64, name: &str, text: &str) -> String {
         self.room.hear(id, Ok(message(name, text)));
         self.take_output().0
     }
@@ -257,25 +257,25 @@ fn a_line_has_time_name_and_text() {
 fn a_blank_text_is_a_hello_and_is_not_broadcast() {
     let mut test = TestRoom::new();
     test.room.join(0);
-    assert_eq!(test.say(0, "a", " \n"), "| a joined, 1 here\n");
-    assert_eq!(test.say(0, "a", ""), "");
-    assert_eq!(test.say(0, "a", "x\n\n"), "|a: x\n");
+    assert_eq!(test.send(0, "a", " \n"), "| a joined, 1 here\n");
+    assert_eq!(test.send(0, "a", ""), "");
+    assert_eq!(test.send(0, "a", "x\n\n"), "|a: x\n");
 }
 
 #[test]
 fn a_name_in_use_gets_a_number_and_a_free_name_does_not() {
     let mut test = TestRoom::with(&["a", "b"]);
     test.room.join(2);
-    assert_eq!(test.say(2, "a", "x"), "| a#2 joined, 3 here\n|a#2: x\n");
+    assert_eq!(test.send(2, "a", "x"), "| a#2 joined, 3 here\n|a#2: x\n");
     test.room.join(3);
-    assert_eq!(test.say(3, "a", "x"), "| a#3 joined, 4 here\n|a#3: x\n");
-    assert_eq!(test.say(0, "c", "x"), "| a is now c\n|c: x\n");
+    assert_eq!(test.send(3, "a", "x"), "| a#3 joined, 4 here\n|a#3: x\n");
+    assert_eq!(test.send(0, "c", "x"), "| a is now c\n|c: x\n");
     test.room.leave(3);
     assert_eq!(test.take_output().0, "| a#3 left, 3 here\n");
     test.room.join(4);
-    assert_eq!(test.say(4, "a", ""), "| a joined, 4 here\n");
+    assert_eq!(test.send(4, "a", ""), "| a joined, 4 here\n");
     assert_eq!(
-        test.say(2, "a", "y"),
+        test.send(2, "a", "y"),
         "|a#2: y\n",
         "a member that has a number keeps it"
     );
@@ -314,7 +314,7 @@ fn names_are_sanitized() {
         let mut test = TestRoom::new();
         test.room.join(0);
         assert_eq!(
-            test.say(0, asked, ""),
+            test.send(0, asked, ""),
             format!("| {shown} joined, 1 here\n"),
             "{asked:?}"
         );
@@ -325,7 +325,7 @@ fn names_are_sanitized() {
 fn no_text_forges_a_line_of_another_member() {
     let mut test = TestRoom::with(&["a", "b"]);
     let forged = "x\n[2019-03-21 17:30:00]a: I owe b a beer\r\n\u{2028}[..]a: too\u{85}\x1b[2K";
-    let line = test.say(1, "b", forged);
+    let line = test.send(1, "b", forged);
     assert_eq!(
         line.lines()
             .filter(|line| !line.starts_with("    "))
@@ -344,7 +344,7 @@ fn no_name_forges_a_line_of_another_member() {
     let mut test = TestRoom::with(&["a", "a"]);
     test.room.join(2);
     for name in ["a", "a#1", "a\u{200D}", "a: hi", " a", "a\n"] {
-        let line = test.say(2, name, "x");
+        let line = test.send(2, name, "x");
         let line = line.lines().last().expect("there is one");
         assert!(
             !line.starts_with("|a: ") && !line.starts_with("|a#1: "),
@@ -358,7 +358,7 @@ fn the_answer_to_who_goes_only_to_the_member_that_asks() {
     let mut test = TestRoom::with(&["a", "b"]);
     test.room.join(2);
     test.take_output();
-    assert_eq!(test.say(1, "b", "/who\n"), "");
+    assert_eq!(test.send(1, "b", "/who\n"), "");
     test.room.hear(1, Ok(message("b", "/who\n")));
     let answer = (1, "| 2 here: a, b; 1 without a name\n".to_owned());
     assert_eq!(test.take_output(), (String::new(), vec![answer]));
@@ -403,12 +403,12 @@ fn a_large_room_does_not_announce_joins_and_leaves() {
     let last = u64::try_from(MAX_ANNOUNCED).expect("is small");
     test.room.join(last);
     assert_eq!(
-        test.say(last, "x", ""),
+        test.send(last, "x", ""),
         format!("| x joined, {MAX_ANNOUNCED} here\n")
     );
     test.room.join(last + 1);
-    assert_eq!(test.say(last + 1, "y", ""), "");
-    assert_eq!(test.say(last + 1, "y", "hi"), "|y: hi\n");
+    assert_eq!(test.send(last + 1, "y", ""), "");
+    assert_eq!(test.send(last + 1, "y", "hi"), "|y: hi\n");
     test.room.leave(last + 1);
     assert_eq!(
         test.take_output().0,
@@ -706,7 +706,7 @@ fn a_program_without_a_role_hosts_a_group_and_others_join_it(engine: &str) {
     let line = host.line();
     let address = line
         .strip_prefix("hosting at ")
-        .expect("says where")
+        .expect("prints its address")
         .to_owned();
     host.line_with("host joined, 1 here");
     let (status, output, errors) = run(BINARY, &[&address, "--name", "guest"], "hi\n");

@@ -169,7 +169,7 @@ impl Subject<'_> {
         let empty = server.resident();
         let members = wait_until_all_joined(server.connect(load.members)?, load.senders)?;
         let mut members: Vec<Member> = members.into_iter().map(Member::new).collect();
-        // The loop of the bare writes may never sleep, so its idle cost says nothing.
+        // The bare writes may poll without a pause, so an idle cost would mean nothing.
         let idle = match self {
             Self::Bare => None,
             _ => server.idle_cpu(time / 2),
