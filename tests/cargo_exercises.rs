@@ -1,4 +1,4 @@
-//! What `cargo exercises` promises, in a small workspace of two chapters.
+//! Tests of `cargo exercises`, in a small workspace of two chapters.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,7 +58,7 @@ fn workspace(name: &str) -> PathBuf {
     root
 }
 
-/// What `cargo exercises` shows there, and its exit status.
+/// Runs `cargo exercises` there. Returns its exit status and its output.
 fn exercises(root: &Path, arguments: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_exercises"))
         .args(arguments)
@@ -72,7 +72,7 @@ fn exercises(root: &Path, arguments: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn it_shows_a_line_for_each_chapter_and_the_next_exercise() {
+fn the_overview_shows_a_line_for_each_chapter_and_the_next_exercise() {
     let (status, text) = exercises(&workspace("overview"), &[]);
     let expected = "Running 3 tests. This can take a minute.
 
@@ -91,10 +91,10 @@ stage2-two does not compile. To see why:
 
 Nothing to write, so without a test: 1.3
 ";
-    // The compiler's own words may change.
-    let known = |line: &&str| !line.contains("does not compile: error");
-    let shown: Vec<&str> = text.lines().filter(known).collect();
-    let expected: Vec<&str> = expected.lines().filter(known).collect();
+    // The compiler may change its message, so that line is not compared.
+    let is_compared = |line: &&str| !line.contains("does not compile: error");
+    let shown: Vec<&str> = text.lines().filter(is_compared).collect();
+    let expected: Vec<&str> = expected.lines().filter(is_compared).collect();
     assert_eq!(shown, expected, "{text}");
     assert!(
         text.contains("\n2 Two     does not compile: error"),
@@ -104,7 +104,7 @@ Nothing to write, so without a test: 1.3
 }
 
 #[test]
-fn with_a_number_it_shows_what_failed() {
+fn the_report_on_one_exercise_shows_what_failed() {
     let root = workspace("one");
     let (status, text) = exercises(&root, &["1.2"]);
     let expected = "1.2 Open (5 minutes)
@@ -136,7 +136,7 @@ Solved. The tests of the chapter must still pass: cargo test -p stage1-one
 }
 
 #[test]
-fn wrong_arguments_get_the_usage_and_status_2() {
+fn wrong_arguments_print_the_usage_and_end_with_status_2() {
     let root = workspace("usage");
     for arguments in [&["9.9"][..], &["1.1", "1.2"]] {
         let (status, text) = exercises(&root, arguments);
@@ -146,7 +146,7 @@ fn wrong_arguments_get_the_usage_and_status_2() {
 }
 
 #[test]
-fn a_folder_without_a_book_is_one_sentence_and_status_1() {
+fn a_folder_without_a_book_causes_one_sentence_and_status_1() {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty");
     let (status, text) = exercises(&root, &[]);
     assert_eq!(status, 1, "{text}");

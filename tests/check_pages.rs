@@ -1,6 +1,6 @@
-//! Looks at generated pages: every picture and every link within them must lead somewhere.
+//! Checks generated pages: every picture and every link inside them must have a target.
 //!
-//! `cargo run -p tests --bin check_pages -- FOLDER`. `docs/check-pages` makes the pages first.
+//! `cargo run -p tests --bin check_pages -- FOLDER`. `docs/check-pages` generates the pages first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -23,9 +23,9 @@ fn main() -> ExitCode {
     let mut is_good = true;
     for folder in folders {
         match check(&folder) {
-            Ok(wrong) => {
-                is_good &= wrong.is_empty();
-                wrong.iter().for_each(|line| eprintln!("{line}"));
+            Ok(problems) => {
+                is_good &= problems.is_empty();
+                problems.iter().for_each(|line| eprintln!("{line}"));
             }
             Err(error) => {
                 is_good = false;
@@ -40,25 +40,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// Checks all pages of a folder, and returns what is wrong.
+/// Checks all pages of a folder, and returns the problems.
 fn check(folder: &Path) -> io::Result<Vec<String>> {
     let mut pages = BTreeMap::new();
     read_pages(folder, &mut pages)?;
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     let mut count = 0;
     for (path, page) in &pages {
         for target in &page.targets {
             count += 1;
             if let Err(reason) = resolve(path, target, &pages) {
-                wrong.push(format!("{}: {target}: {reason}", path.display()));
+                problems.push(format!("{}: {target}: {reason}", path.display()));
             }
         }
     }
     if count == 0 {
-        wrong.push(format!("{}: no links", folder.display()));
+        problems.push(format!("{}: no links", folder.display()));
     }
     println!("{}: {} pages, {count} links", folder.display(), pages.len());
-    Ok(wrong)
+    Ok(problems)
 }
 
 fn read_pages(folder: &Path, pages: &mut BTreeMap<PathBuf, Page>) -> io::Result<()> {
@@ -70,7 +70,8 @@ fn read_pages(folder: &Path, pages: &mut BTreeMap<PathBuf, Page>) -> io::Result<
             .iter()
             .any(|name| path.ends_with(name))
         {
-            // These are rustdoc's own, and lead to an index of crates that it does not make.
+            // These two are part of rustdoc. They link to an index of crates that it does not
+            // generate.
         } else if path.extension().is_some_and(|ending| ending == "html") {
             let text = fs::read_to_string(&path)?;
             pages.insert(path, parse(&text));
@@ -79,18 +80,18 @@ fn read_pages(folder: &Path, pages: &mut BTreeMap<PathBuf, Page>) -> io::Result<
     Ok(())
 }
 
-/// The values of the attributes that matter. In generated pages a `"` outside of tags is escaped or
-/// in a script, and a `<` within an attribute is escaped.
+/// Collects the targets and the anchors of a page. In generated pages, a `"` outside tags is
+/// escaped or in a script, and a `<` in an attribute is escaped.
 fn parse(text: &str) -> Page {
     let mut page = Page {
         targets: Vec::new(),
         anchors: BTreeSet::new(),
     };
-    let scriptless = text.split("<script").enumerate().map(|(index, part)| {
+    let without_scripts = text.split("<script").enumerate().map(|(index, part)| {
         let end = part.find("</script>").filter(|_| index > 0).unwrap_or(0);
         &part[end..]
     });
-    for tag in scriptless.flat_map(|part| part.split('<')) {
+    for tag in without_scripts.flat_map(|part| part.split('<')) {
         let tag = tag.split('>').next().unwrap_or_default();
         for (name, rest) in tag.match_indices('=').map(|(at, _)| tag.split_at(at)) {
             let name = name.rsplit(char::is_whitespace).next().unwrap_or_default();
@@ -112,12 +113,12 @@ fn parse(text: &str) -> Page {
     page
 }
 
-/// Looks for what a link of a page leads to.
+/// Looks for the target of a link on a page.
 fn resolve(path: &Path, target: &str, pages: &BTreeMap<PathBuf, Page>) -> Result<(), String> {
     if let Some(data) = target.strip_prefix("data:") {
         return match data.split_once(',') {
             Some((kind, data)) if kind.starts_with("image/") && !data.is_empty() => Ok(()),
-            _ => Err("is no picture".to_owned()),
+            _ => Err("is not a picture".to_owned()),
         };
     }
     if ["https:", "http:", "mailto:", "javascript:"]
@@ -132,7 +133,7 @@ fn resolve(path: &Path, target: &str, pages: &BTreeMap<PathBuf, Page>) -> Result
         path.to_owned()
     } else {
         let folder = path.parent().unwrap_or(Path::new("."));
-        normal(&folder.join(decode(file)))
+        normalize(&folder.join(decode(file)))
     };
     if to.is_dir() {
         to = to.join("index.html");
@@ -140,11 +141,11 @@ fn resolve(path: &Path, target: &str, pages: &BTreeMap<PathBuf, Page>) -> Result
     if !to.is_file() {
         return Err(format!("there is no {}", to.display()));
     }
-    // The anchors of source code are ranges of lines, made by a script.
+    // On a page of source code, an anchor is a range of lines. A script handles it.
     let is_source = to.components().any(|part| part.as_os_str() == "src");
     match pages.get(&to) {
         Some(page) if !anchor.is_empty() && !is_source => {
-            // Rustdoc encodes its anchors, too.
+            // Rustdoc also encodes the anchors themselves.
             if page.anchors.contains(anchor) || page.anchors.contains(&decode(anchor)) {
                 Ok(())
             } else {
@@ -156,18 +157,18 @@ fn resolve(path: &Path, target: &str, pages: &BTreeMap<PathBuf, Page>) -> Result
 }
 
 /// The path without `.` and `..`.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
+fn normalize(path: &Path) -> PathBuf {
+    let mut normalized = PathBuf::new();
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if normal.file_name().is_some() => {
-                normal.pop();
+            Component::ParentDir if normalized.file_name().is_some() => {
+                normalized.pop();
             }
-            part => normal.push(part),
+            part => normalized.push(part),
         }
     }
-    normal
+    normalized
 }
 
 /// `%E4%BD%A0` is `你`.
@@ -190,28 +191,29 @@ fn decode(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// What is wrong on a page with this body, beside a page `other.html` and a picture.
-    fn wrong(name: &str, body: &str) -> Vec<String> {
+    /// The problems of a page with this body. The same folder has a page `other.html` and a
+    /// picture.
+    fn problems(name: &str, body: &str) -> Vec<String> {
         let folder = env::temp_dir().join(format!("check_pages-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).expect("can be made");
         fs::write(folder.join("page.html"), body).expect("can be written");
         fs::write(folder.join("other.html"), "<h1 id=\"你\" class=x>你</h1>").expect("is written");
         fs::write(folder.join("picture 1.svg"), "<svg/>").expect("can be written");
-        let wrong = check(&folder).expect("can be read");
+        let problems = check(&folder).expect("can be read");
         fs::remove_dir_all(&folder).expect("can be removed");
-        wrong
+        problems
     }
 
     #[test]
-    fn what_is_there_is_found() {
+    fn targets_that_exist_are_accepted() {
         let body = "<img alt=\"x\" src=\"picture%201.svg\"><a href=\"other.html#%E4%BD%A0\">\
             <a href=\"./other.html?a&amp;b\"><a href=\"#here\"><p id=\"here\"><a href=\"https://a.b/\">\
             <img src=\"data:image/svg+xml;base64,PA==\"><script>x='<a href=\"no.html\">'</script>";
-        assert_eq!(wrong("good", body), [""; 0]);
+        assert_eq!(problems("good", body), [""; 0]);
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
+    fn a_missing_target_is_reported() {
         for (number, target) in [
             "x.svg",
             "../x.html",
@@ -223,14 +225,14 @@ mod tests {
         .enumerate()
         {
             let body = format!("<p>\n<img class=\"a\"\nsrc=\"{target}\" alt=\"\">");
-            let wrong = wrong(&format!("bad-{number}"), &body);
-            assert_eq!(wrong.len(), 1, "{target}: {wrong:?}");
-            assert!(wrong[0].contains(target), "{wrong:?}");
+            let problems = problems(&format!("bad-{number}"), &body);
+            assert_eq!(problems.len(), 1, "{target}: {problems:?}");
+            assert!(problems[0].contains(target), "{problems:?}");
         }
     }
 
     #[test]
-    fn a_folder_without_links_is_wrong() {
-        assert_eq!(wrong("empty", "<p>").len(), 1);
+    fn a_folder_without_links_is_reported() {
+        assert_eq!(problems("empty", "<p>").len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Chapter 1: what the blocking echo server and its client promise.
+//! Chapter 1: tests of the blocking echo server and its client.
 
 mod support;
 
@@ -57,7 +57,7 @@ fn a_second_client_waits_for_the_first() {
     first.bytes(STAMP + 3);
     let mut second = server.connect();
     second.send("two");
-    // The server answers the first client twenty times more, and never the second.
+    // The server answers the first client twenty more times, and the second one never.
     for _ in 0..20 {
         first.send("again");
         first.bytes(STAMP + 5);
@@ -85,9 +85,9 @@ fn a_line_of_3000_bytes_gets_at_least_three_stamps() {
 #[test]
 fn a_reset_client_does_not_stop_the_server() {
     let server = server();
-    let mut rude = server.connect();
-    rude.send("unread");
-    rude.reset();
+    let mut resetting = server.connect();
+    resetting.send("unread");
+    resetting.reset();
     server.wait_for_log("lost");
     let mut next = server.connect();
     next.send("still there?");
@@ -95,7 +95,7 @@ fn a_reset_client_does_not_stop_the_server() {
 }
 
 #[test]
-fn a_client_that_connects_and_leaves_does_not_stop_the_server() {
+fn a_client_that_connects_and_closes_does_not_stop_the_server() {
     let server = server();
     drop(server.connect());
     let mut next = server.connect();
@@ -204,14 +204,14 @@ fn a_client_that_loses_its_server_ends_with_one_sentence_and_status_1() {
 }
 
 #[test]
-fn without_a_role_the_first_program_hosts_and_the_second_joins() {
+fn a_program_without_a_role_hosts_and_a_second_one_joins_it() {
     let mut command = Command::new(BINARY);
     command.arg("127.0.0.1:0");
     let mut host = Client::spawn(command);
     let line = host.line();
     let address = line
         .strip_prefix("hosting at ")
-        .expect("says where")
+        .expect("prints its address")
         .to_owned();
     host.type_in("mine\n");
     assert!(host.line().ends_with("] mine"));
@@ -225,7 +225,7 @@ fn without_a_role_the_first_program_hosts_and_the_second_joins() {
 }
 
 #[test]
-fn wrong_arguments_get_the_usage_and_status_2() {
+fn wrong_arguments_print_the_usage_and_end_with_status_2() {
     for arguments in [
         &["sever"][..],
         &["server", "nowhere"],
@@ -242,7 +242,7 @@ fn wrong_arguments_get_the_usage_and_status_2() {
 }
 
 #[test]
-fn an_error_is_one_sentence_and_status_1() {
+fn a_failure_prints_one_sentence_and_ends_with_status_1() {
     let server = server();
     let taken = server.address.to_string();
     for (arguments, sentence) in [
@@ -300,7 +300,7 @@ fn the_stamp_is_local_time() {
         time.fold(0, |sum, part| sum * 60 + part)
     };
     let utc = seconds_of_day("UTC0");
-    // POSIX counts west of Greenwich: this zone is 5 hours and 45 minutes east.
+    // In `TZ`, a positive number means west of Greenwich. This zone is 5 hours and 45 minutes east.
     let kathmandu = seconds_of_day("NPT-5:45");
     let ahead = (kathmandu - utc).rem_euclid(86_400);
     assert!((20_700..20_760).contains(&ahead), "ahead by {ahead} s");

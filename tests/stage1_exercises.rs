@@ -1,5 +1,5 @@
-//! Chapter 1: tests of its exercises. Each is ignored, because it fails until its exercise is solved.
-//! This runs the first: `cargo test -p stage1-echo exercise_1 -- --ignored`.
+//! Chapter 1: tests of its exercises. Each is ignored, because it fails until its exercise is
+//! solved. This runs the first: `cargo test -p stage1-echo exercise_1 -- --ignored`.
 
 mod support;
 
@@ -29,7 +29,8 @@ fn exercise_1_the_log_says_how_many_bytes_a_client_has_sent() {
         peer.bytes(STAMP + text.len());
     }
     drop(peer);
-    // The server serves one client after the other. If this one has an answer, the first has left.
+    // The server serves one client after the other. If the next one has an answer, the first has
+    // closed.
     let mut next = server.connect();
     next.send("x");
     next.bytes(STAMP + 1);
@@ -45,9 +46,9 @@ fn exercise_2_a_silent_client_is_disconnected_and_the_next_one_is_served() {
     let mut silent = server.connect();
     let mut next = server.connect();
     next.send("x");
-    let patience = Some(Duration::from_secs(10));
+    let timeout = Some(Duration::from_secs(10));
     next.socket()
-        .set_read_timeout(patience)
+        .set_read_timeout(timeout)
         .expect("is not zero");
     let answered = next.socket().read(&mut [0; STAMP + 1]);
     assert!(
@@ -80,10 +81,10 @@ fn exercise_2_a_client_that_keeps_sending_stays_connected() {
     }
     drop(peer);
     let silent = server.connect();
-    let patience = Some(Duration::from_secs(10));
+    let timeout = Some(Duration::from_secs(10));
     silent
         .socket()
-        .set_read_timeout(patience)
+        .set_read_timeout(timeout)
         .expect("is not zero");
     let end = silent.socket().read(&mut [0; 1]);
     assert!(
@@ -98,9 +99,9 @@ fn exercise_3_a_datagram_is_answered_with_one_datagram() {
     let server = server();
     let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a port");
     socket.connect(server.address).expect("is an address");
-    let patience = Some(Duration::from_secs(5));
-    socket.set_read_timeout(patience).expect("is not zero");
-    // All are sent before the first is read. Each stays one datagram, even the empty one.
+    let timeout = Some(Duration::from_secs(5));
+    socket.set_read_timeout(timeout).expect("is not zero");
+    // All are sent before the first answer is read. Each stays one datagram, even the empty one.
     let texts = ["one".to_owned(), String::new(), "x".repeat(2000)];
     for text in &texts {
         socket
@@ -134,8 +135,8 @@ fn exercise_3_datagrams_do_not_wait_for_the_client_that_is_being_served() {
     peer.bytes(STAMP + 1);
     let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a port");
     socket.connect(server.address).expect("is an address");
-    let patience = Some(Duration::from_secs(5));
-    socket.set_read_timeout(patience).expect("is not zero");
+    let timeout = Some(Duration::from_secs(5));
+    socket.set_read_timeout(timeout).expect("is not zero");
     socket.send(b"x").expect("is sent");
     let answer = socket.recv(&mut [0; 64]);
     assert!(

@@ -1,4 +1,4 @@
-//! Chapter 1: what `tap` promises, the tool that shows the bytes between a client and a server.
+//! Chapter 1: tests of `tap`, the tool that shows the bytes between a client and a server.
 
 mod support;
 
@@ -14,13 +14,13 @@ use support::{Client, Peer, run};
 /// The most memory that `tap` may use, in KiB.
 const MEMORY: usize = 10 * 1024;
 
-/// The example, in the profile of this test.
+/// The path of the example, built in the same profile as this test.
 fn binary() -> PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(build).clone()
 }
 
-/// `cargo test -p stage1-echo` builds it. Only `cargo test --test stage1_tap` does not.
+/// `cargo test -p stage1-echo` has already built it. `cargo test --test stage1_tap` has not.
 fn build() -> PathBuf {
     let test = env::current_exe().expect("a test knows where it is");
     let folder = test.ancestors().nth(2).expect("it is in target/debug/deps");
@@ -44,7 +44,7 @@ fn build() -> PathBuf {
     binary
 }
 
-/// A running `tap`, and the server behind it, which the test plays itself.
+/// A running `tap`. The test itself plays the server.
 struct Tap {
     process: Client,
     address: String,
@@ -54,8 +54,8 @@ struct Tap {
 impl Tap {
     fn start() -> Self {
         let server = TcpListener::bind("127.0.0.1:0").expect("there is a port");
-        let behind = server.local_addr().expect("is bound").to_string();
-        let (process, address) = start(&behind);
+        let server_address = server.local_addr().expect("is bound").to_string();
+        let (process, address) = start(&server_address);
         Self {
             process,
             address,
@@ -70,12 +70,12 @@ impl Tap {
         (Peer::new(client), Peer::new(server))
     }
 
-    /// The next line, without the time.
+    /// The next line of `tap`, without the time.
     fn event(&self) -> String {
         event(&self.process)
     }
 
-    /// Fails if `tap` has used too much memory. Only Linux tells.
+    /// Fails if `tap` has used too much memory. Only Linux reports it.
     fn check_memory(&self) {
         let peak = self.process.peak_memory();
         assert!(peak.is_none_or(|peak| peak < MEMORY), "{peak:?} KiB");
@@ -89,7 +89,7 @@ fn start(server: &str) -> (Client, String) {
     listen(command, server)
 }
 
-/// Starts this command, and waits until it says where it listens.
+/// Starts this command, and waits until it prints the address at which it listens.
 fn listen(command: Command, server: &str) -> (Client, String) {
     let process = Client::spawn(command);
     let first = process.line();
@@ -152,7 +152,7 @@ fn a_character_that_is_cut_in_two_is_visible_in_both_lines() {
 }
 
 #[test]
-fn bytes_that_are_no_printable_text_are_escaped() {
+fn bytes_that_are_not_printable_text_are_escaped() {
     let tap = Tap::start();
     let (mut client, _server) = tap.connect();
     tap.event();
@@ -194,7 +194,7 @@ fn a_long_chunk_is_shortened_in_the_middle_but_never_within_a_character() {
 }
 
 #[test]
-fn a_half_close_stays_a_half_close() {
+fn a_half_close_is_passed_on_as_a_half_close() {
     let tap = Tap::start();
     let (mut client, mut server) = tap.connect();
     tap.event();
@@ -214,14 +214,14 @@ fn a_reset_is_passed_on_as_end_of_file_if_no_bytes_are_unread() {
     for (number, from, to) in [(1, "client", "server"), (2, "server", "client")] {
         let (client, server) = tap.connect();
         tap.event();
-        let (rude, mut other) = if from == "client" {
+        let (resetting, mut other) = if from == "client" {
             (client, server)
         } else {
             (server, client)
         };
         other.send("never read");
         tap.event();
-        rude.reset();
+        resetting.reset();
         assert_eq!(other.rest(), b"");
         let line = format!("#{number} {from} -> {to}  connection reset, passed on as end of file");
         assert_eq!(tap.event(), line);
@@ -233,19 +233,22 @@ fn a_reset_is_passed_on_as_end_of_file_if_no_bytes_are_unread() {
     }
 }
 
-/// More than all buffers between the two hold: the rest is unread when the reset comes.
+/// The server sends more than all buffers hold. So some bytes are unread when the reset arrives.
 #[test]
 fn a_reset_is_passed_on_as_a_reset_if_bytes_are_unread() {
     let tap = Tap::start();
     let (client, server) = tap.connect();
     tap.event();
     let sender = thread::spawn(move || server.socket().write_all(&vec![b'x'; 64 << 20]));
-    // It takes and passes on the first bytes; the client reads none of them.
+    // `tap` passes on the first bytes. The client reads none of them.
     client.socket().peek(&mut [0]).expect("some arrive");
     tap.event();
     client.reset();
     let result = sender.join().expect("no panic");
-    assert!(result.is_err(), "the server cannot send 64 MiB to nobody");
+    assert!(
+        result.is_err(),
+        "the server cannot send 64 MiB to a client that has gone"
+    );
     let mut line = tap.event();
     while !line.starts_with("#1 client -> server  connection reset") {
         line = tap.event();
@@ -275,12 +278,12 @@ fn bytes_for_a_client_that_has_gone_are_not_delivered() {
 
 #[cfg(unix)]
 #[test]
-fn tap_goes_on_after_it_had_too_many_connections() {
+fn tap_continues_after_it_had_too_many_connections() {
     use std::{io, time::Instant};
     use support::DEADLINE;
 
     let server = TcpListener::bind("127.0.0.1:0").expect("there is a port");
-    let behind = server.local_addr().expect("is bound").to_string();
+    let server_address = server.local_addr().expect("is bound").to_string();
     thread::spawn(move || {
         for stream in server.incoming().flatten() {
             thread::spawn(move || io::copy(&mut &stream, &mut &stream));
@@ -290,13 +293,17 @@ fn tap_goes_on_after_it_had_too_many_connections() {
     // Descriptors for standard input, output and errors, the listener, and three connections.
     let limit = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n 10";
     let script = format!("{limit}; exec \"$0\" 127.0.0.1:0 \"$1\"");
-    command.arg("-c").arg(script).arg(binary()).arg(&behind);
-    let (process, address) = listen(command, &behind);
+    command
+        .arg("-c")
+        .arg(script)
+        .arg(binary())
+        .arg(&server_address);
+    let (process, address) = listen(command, &server_address);
     let connect = || TcpStream::connect(&address).expect("the backlog has room");
     let clients: Vec<TcpStream> = (0..20).map(|_| connect()).collect();
     process.line_with("cannot accept: ");
     drop(clients);
-    // Until the connections of the others have ended, it cannot connect to the server.
+    // `tap` cannot connect to the server until the other connections have ended.
     let is_served = || {
         let mut client = connect();
         client
@@ -306,12 +313,12 @@ fn tap_goes_on_after_it_had_too_many_connections() {
     };
     let deadline = Instant::now() + DEADLINE;
     while !is_served() {
-        assert!(Instant::now() < deadline, "nobody is served any more");
+        assert!(Instant::now() < deadline, "tap serves no client any more");
     }
 }
 
 #[test]
-fn a_server_that_is_absent_is_one_sentence_per_connection() {
+fn an_absent_server_causes_one_sentence_per_connection() {
     let (process, address) = start("127.0.0.1:1");
     for number in 1..=3 {
         let mut client = Peer::new(TcpStream::connect(&address).expect("tap accepts"));
@@ -324,7 +331,7 @@ fn a_server_that_is_absent_is_one_sentence_per_connection() {
 }
 
 #[test]
-fn a_hundred_connections_at_once_do_not_mix() {
+fn the_bytes_of_a_hundred_connections_do_not_mix() {
     let tap = Tap::start();
     let mut connections: Vec<(Peer, Peer)> = (0..100).map(|_| tap.connect()).collect();
     for (number, (client, _)) in connections.iter_mut().enumerate() {
@@ -345,7 +352,7 @@ fn a_hundred_connections_at_once_do_not_mix() {
 #[test]
 fn many_megabytes_arrive_in_both_directions_in_little_memory() {
     const BLOCKS: usize = 256;
-    // A length that is no multiple of any buffer's, so that a lost chunk moves all that follows.
+    // The length is no multiple of any buffer's length. So a lost chunk moves all bytes after it.
     let block: Vec<u8> = (0..65_537_u32)
         .map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3])
         .collect();
@@ -353,7 +360,7 @@ fn many_megabytes_arrive_in_both_directions_in_little_memory() {
     let (client, server) = tap.connect();
     let send = |mut socket: &TcpStream| {
         for _ in 0..BLOCKS {
-            socket.write_all(&block).expect("tap takes it");
+            socket.write_all(&block).expect("tap accepts it");
         }
     };
     let receive = |mut socket: &TcpStream| {
@@ -364,28 +371,28 @@ fn many_megabytes_arrive_in_both_directions_in_little_memory() {
         }
     };
     thread::scope(|scope| {
-        for end in [client.socket(), server.socket()] {
-            scope.spawn(|| send(end));
-            scope.spawn(|| receive(end));
+        for socket in [client.socket(), server.socket()] {
+            scope.spawn(|| send(socket));
+            scope.spawn(|| receive(socket));
         }
     });
     tap.check_memory();
 }
 
 #[test]
-fn tap_goes_on_if_nobody_reads_its_lines() {
+fn tap_continues_if_nobody_reads_its_lines() {
     let server = TcpListener::bind("127.0.0.1:0").expect("there is a port");
-    let behind = server.local_addr().expect("is bound").to_string();
+    let server_address = server.local_addr().expect("is bound").to_string();
     let mut child = Command::new(binary())
-        .args(["127.0.0.1:0", &behind])
+        .args(["127.0.0.1:0", &server_address])
         .stdout(Stdio::piped())
         .spawn()
         .expect("starts");
     let mut first = String::new();
     let mut output = BufReader::new(child.stdout.take().expect("is piped"));
-    output.read_line(&mut first).expect("it says something");
+    output.read_line(&mut first).expect("it prints a line");
     drop(output);
-    let address = first.split([' ', ',']).nth(2).expect("says where");
+    let address = first.split([' ', ',']).nth(2).expect("prints its address");
     for _ in 0..3 {
         let mut client = Peer::new(TcpStream::connect(address).expect("tap accepts"));
         let mut server = Peer::new(server.accept().expect("tap connects").0);
@@ -397,7 +404,7 @@ fn tap_goes_on_if_nobody_reads_its_lines() {
 }
 
 #[test]
-fn wrong_arguments_get_the_usage_and_status_2() {
+fn wrong_arguments_print_the_usage_and_end_with_status_2() {
     let binary = binary().display().to_string();
     for arguments in [&["4000"][..], &["--help"], &["a:1", "b:2", "c:3"]] {
         let (status, output, errors) = run(&binary, arguments, "");
@@ -407,7 +414,7 @@ fn wrong_arguments_get_the_usage_and_status_2() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_one_sentence_and_status_1() {
+fn an_address_in_use_causes_one_sentence_and_status_1() {
     let other = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let taken = other.local_addr().expect("is bound").to_string();
     let (status, output, errors) = run(&binary().display().to_string(), &[&taken], "");

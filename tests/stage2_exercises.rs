@@ -1,5 +1,5 @@
-//! Chapter 2: tests of its exercises. Each is ignored, because it fails until its exercise is solved.
-//! This runs the first: `cargo test -p stage2-select exercise_1 -- --ignored`.
+//! Chapter 2: tests of its exercises. Each is ignored, because it fails until its exercise is
+//! solved. This runs the first: `cargo test -p stage2-select exercise_1 -- --ignored`.
 
 mod support;
 
@@ -22,8 +22,8 @@ fn server() -> Server {
     Server::start(BINARY, &[])
 }
 
-/// A client that the server has accepted: it has received an answer.
-fn guest(server: &Server) -> Peer {
+/// A client that the server has accepted, because it has received an answer.
+fn accepted_client(server: &Server) -> Peer {
     let mut peer = server.connect();
     peer.send("x");
     peer.bytes(STAMP + 1);
@@ -32,15 +32,15 @@ fn guest(server: &Server) -> Peer {
 
 #[test]
 #[ignore = "exercise 1 of chapter 2"]
-fn exercise_1_a_client_that_connects_to_a_full_server_is_told_so() {
+fn exercise_1_a_client_that_connects_to_a_full_server_is_told_that_it_is_full() {
     let server = server();
-    let mut guests: Vec<Peer> = (0..MAX_CLIENTS).map(|_| guest(&server)).collect();
+    let mut clients: Vec<Peer> = (0..MAX_CLIENTS).map(|_| accepted_client(&server)).collect();
     for _ in 0..3 {
         let one_more = server.connect();
-        let patience = Some(Duration::from_secs(5));
+        let timeout = Some(Duration::from_secs(5));
         one_more
             .socket()
-            .set_read_timeout(patience)
+            .set_read_timeout(timeout)
             .expect("is not zero");
         let mut told = String::new();
         let end = one_more.socket().read_to_string(&mut told);
@@ -51,13 +51,13 @@ fn exercise_1_a_client_that_connects_to_a_full_server_is_told_so() {
         );
     }
     // All clients that were accepted are still served. When one leaves, another is accepted.
-    for guest in &mut guests {
-        guest.send("y");
-        guest.bytes(STAMP + 1);
+    for client in &mut clients {
+        client.send("y");
+        client.bytes(STAMP + 1);
     }
-    let mut leaves = guests.pop().expect("there are some");
-    leaves.shut_down_write();
-    leaves.rest();
+    let mut leaver = clients.pop().expect("there are some");
+    leaver.shut_down_write();
+    leaver.rest();
     let mut next = server.connect();
     next.send("x");
     assert_eq!(
@@ -83,8 +83,8 @@ fn flood(stream: &mut TcpStream) {
     }
 }
 
-/// Sends without reading until the server accepts no more bytes, then reads all answers. Returns the
-/// two log lines that exercise 2 asks for, and the log without the line for the new connection.
+/// Sends without reading until the server accepts no more bytes, then reads all answers. Returns
+/// the two log lines that exercise 2 asks for, and the log without the line for the new connection.
 fn log_of_a_client_that_reads_late() -> (String, String, Vec<String>) {
     let server = server();
     let mut stream = TcpStream::connect(server.address).expect("the server accepts");
@@ -121,7 +121,7 @@ fn exercise_2_the_log_says_when_a_client_stops_reading_and_when_it_reads_again()
     for pair in log.windows(2) {
         assert_ne!(
             pair[0], pair[1],
-            "one line when the client stops reading and one when it goes on, not one for each try"
+            "one line when the client stops reading and one when it continues, not one for each try"
         );
     }
 }
@@ -149,7 +149,7 @@ fn time_to_echo(server: SocketAddr, length: usize) -> Duration {
     let mut sender = stream.try_clone().expect("can be shared");
     let start = Instant::now();
     let sender = thread::spawn(move || {
-        sender.write_all(&vec![b'x'; length]).expect("is taken");
+        sender.write_all(&vec![b'x'; length]).expect("is accepted");
         sender.shutdown(Shutdown::Write).expect("is connected");
     });
     let mut answers = Vec::new();
@@ -179,7 +179,7 @@ fn exercise_3_a_limited_client_does_not_delay_the_others() {
     let server = server();
     let address = server.address;
     let flood = thread::spawn(move || time_to_echo(address, 8 << 20));
-    let mut peer = guest(&server);
+    let mut peer = accepted_client(&server);
     let mut longest = Duration::ZERO;
     while !flood.is_finished() {
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Chapter 2: what one thread promises to many clients.
+//! Chapter 2: tests of the server that serves many clients on one thread.
 
 mod support;
 
@@ -59,17 +59,17 @@ fn bytes_that_are_not_utf8_come_back_unchanged() {
 #[test]
 fn a_reset_client_does_not_stop_the_server() {
     let server = server();
-    let mut witness = server.connect();
-    let mut rude = server.connect();
-    rude.send("unread");
-    rude.reset();
+    let mut other = server.connect();
+    let mut resetting = server.connect();
+    resetting.send("unread");
+    resetting.reset();
     server.wait_for_log("lost");
-    witness.send("still there?");
-    assert_eq!(&witness.bytes(STAMP + 12)[STAMP..], b"still there?");
+    other.send("still there?");
+    assert_eq!(&other.bytes(STAMP + 12)[STAMP..], b"still there?");
 }
 
 #[test]
-fn what_was_sent_before_the_end_of_file_is_answered() {
+fn bytes_sent_before_the_end_of_file_are_answered() {
     let server = server();
     let mut peer = server.connect();
     peer.send([b'x'; 5000]);
@@ -79,7 +79,7 @@ fn what_was_sent_before_the_end_of_file_is_answered() {
 }
 
 /// The server stops reading from a client that does not read. So the client's writes stop, too.
-/// When the client reads at last, every byte arrives.
+/// When the client finally reads, every byte arrives.
 #[test]
 fn output_larger_than_every_buffer_reaches_a_reader_that_starts_late() {
     let server = server();
@@ -106,7 +106,7 @@ fn output_larger_than_every_buffer_reaches_a_reader_that_starts_late() {
         }
         assert!(
             sent.len() < 1 << 30,
-            "the server reads on and on, though the client does not read"
+            "the server reads without a limit although the client does not read"
         );
     }
     // Other clients are served at once.
@@ -117,7 +117,9 @@ fn output_larger_than_every_buffer_reaches_a_reader_that_starts_late() {
     let mut reader = stream.try_clone().expect("can be shared");
     let answers = thread::spawn(move || {
         let mut answers = Vec::new();
-        reader.read_to_end(&mut answers).expect("it ends");
+        reader
+            .read_to_end(&mut answers)
+            .expect("the connection ends");
         answers
     });
     stream
@@ -146,7 +148,7 @@ fn without_stamps(answers: &[u8]) -> Vec<u8> {
 
 #[cfg(unix)]
 #[test]
-fn with_a_full_descriptor_table_the_log_has_one_line_and_the_next_client_waits() {
+fn a_full_descriptor_table_is_logged_once_and_the_next_client_waits() {
     let mut command = Command::new("sh");
     command.args([
         "-c",
@@ -230,14 +232,14 @@ fn a_client_that_loses_its_server_ends_with_one_sentence_and_status_1() {
 }
 
 #[test]
-fn without_a_role_the_first_program_hosts_and_the_second_joins() {
+fn a_program_without_a_role_hosts_and_a_second_one_joins_it() {
     let mut command = Command::new(BINARY);
     command.arg("127.0.0.1:0");
     let mut host = Client::spawn(command);
     let line = host.line();
     let address = line
         .strip_prefix("hosting at ")
-        .expect("says where")
+        .expect("prints its address")
         .to_owned();
     host.type_in("mine\n");
     assert!(host.line().ends_with("] mine"));
@@ -252,7 +254,7 @@ fn without_a_role_the_first_program_hosts_and_the_second_joins() {
 }
 
 #[test]
-fn an_error_is_one_sentence_and_status_1() {
+fn a_failure_prints_one_sentence_and_ends_with_status_1() {
     let server = server();
     let taken = server.address.to_string();
     for (arguments, sentence) in [

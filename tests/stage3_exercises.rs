@@ -1,5 +1,5 @@
-//! Chapter 3: what its exercises ask for. A test is ignored until its exercise is solved; this runs
-//! the first: `cargo test -p stage3-gui-stub exercise_1 -- --ignored`.
+//! Chapter 3: tests of its exercises. Each is ignored, because it fails until its exercise is
+//! solved. This runs the first: `cargo test -p stage3-gui-stub exercise_1 -- --ignored`.
 
 #[cfg(target_os = "linux")]
 use std::io::Write;
@@ -13,18 +13,18 @@ use stage3_gui_stub::window::{Event, Keyboard, Screen};
 #[cfg(target_os = "linux")]
 const BINARY: &str = env!("CARGO_BIN_EXE_stage3-gui-stub");
 
-/// A window of 40 columns and 10 rows, and the keyboard before it.
+/// A window of 40 columns and 10 rows, and its keyboard.
 #[derive(Default)]
-struct Desk {
+struct TestWindow {
     keyboard: Keyboard,
     screen: Screen,
 }
 
-impl Desk {
+impl TestWindow {
     fn new() -> Self {
-        let mut desk = Self::default();
-        desk.screen.resize((40, 10));
-        desk
+        let mut window = Self::default();
+        window.screen.resize((40, 10));
+        window
     }
 
     /// Presses keys, given as the bytes that a terminal sends for them.
@@ -33,17 +33,17 @@ impl Desk {
         keys.filter_map(|key| self.screen.press(key)).collect()
     }
 
-    /// What is sent after these keys and Enter.
+    /// The text that is sent after these keys and Enter.
     fn sent_after(bytes: &[u8]) -> String {
-        let mut desk = Self::new();
-        desk.press(bytes);
-        match desk.press(b"\r").pop() {
+        let mut window = Self::new();
+        window.press(bytes);
+        match window.press(b"\r").pop() {
             Some(Event::Send(text)) => text,
             _ => String::new(),
         }
     }
 
-    /// The last row, which has the hint.
+    /// The last row, which shows the hint.
     fn hint(&self) -> String {
         self.screen.draw().0[9].clone()
     }
@@ -51,7 +51,7 @@ impl Desk {
 
 #[test]
 #[ignore = "exercise 1 of chapter 3"]
-fn exercise_1_ctrl_w_takes_back_a_word() {
+fn exercise_1_ctrl_w_erases_a_word() {
     for (typed, sent) in [
         ("one two\x17", "one \n"),
         ("one two \x17", "one \n"),
@@ -63,7 +63,7 @@ fn exercise_1_ctrl_w_takes_back_a_word() {
         ("one two\x1b[H\x17", "one two\n"),
     ] {
         assert_eq!(
-            Desk::sent_after(typed.as_bytes()),
+            TestWindow::sent_after(typed.as_bytes()),
             sent,
             "after {typed:?}, where \\x17 is what a terminal sends for Ctrl-W"
         );
@@ -72,10 +72,10 @@ fn exercise_1_ctrl_w_takes_back_a_word() {
 
 #[test]
 #[ignore = "exercise 2 of chapter 3"]
-fn exercise_2_the_hint_counts_the_lines_that_have_come_below() {
-    let mut desk = Desk::new();
-    desk.screen.insert(&"old\n".repeat(20));
-    desk.press(b"\x1b[5~");
+fn exercise_2_the_hint_counts_the_new_lines_below() {
+    let mut window = TestWindow::new();
+    window.screen.insert(&"old\n".repeat(20));
+    window.press(b"\x1b[5~");
     for (text, hint) in [
         ("", "PgDn: there is more below"),
         ("one", "PgDn: there is more below"),
@@ -83,36 +83,40 @@ fn exercise_2_the_hint_counts_the_lines_that_have_come_below() {
         ("two\nthree\nfour", "PgDn: 3 new lines"),
         ("\n", "PgDn: 4 new lines"),
     ] {
-        desk.screen.insert(text);
-        let shown = desk.hint();
+        window.screen.insert(text);
+        let shown = window.hint();
         assert!(shown.contains(hint), "after {text:?} the hint is {shown:?}");
     }
-    // Above the end the lines are still new.
-    desk.press(b"\x1b[5~");
-    assert!(desk.hint().contains("PgDn: 4 new lines"), "{}", desk.hint());
+    // Further up, the lines below are still new.
+    window.press(b"\x1b[5~");
+    assert!(
+        window.hint().contains("PgDn: 4 new lines"),
+        "{}",
+        window.hint()
+    );
 }
 
 #[test]
 #[ignore = "exercise 2 of chapter 3"]
-fn exercise_2_at_the_end_of_the_output_no_line_is_new() {
-    // Both return to the end.
+fn exercise_2_no_line_is_new_at_the_end_of_the_output() {
+    // Both key sequences return to the end of the output.
     for keys in ["\x1b[6~\x1b[6~", "text\r"] {
-        let mut desk = Desk::new();
-        desk.screen.insert(&"old\n".repeat(20));
-        desk.press(b"\x1b[5~");
-        desk.screen.insert("new\n");
-        assert!(desk.hint().contains("1 new line "), "{}", desk.hint());
-        desk.press(keys.as_bytes());
-        assert!(desk.hint().contains("Enter sends"), "{}", desk.hint());
-        desk.screen.insert("seen at once\n");
-        desk.press(b"\x1b[5~");
-        let hint = desk.hint();
+        let mut window = TestWindow::new();
+        window.screen.insert(&"old\n".repeat(20));
+        window.press(b"\x1b[5~");
+        window.screen.insert("new\n");
+        assert!(window.hint().contains("1 new line "), "{}", window.hint());
+        window.press(keys.as_bytes());
+        assert!(window.hint().contains("Enter sends"), "{}", window.hint());
+        window.screen.insert("seen at once\n");
+        window.press(b"\x1b[5~");
+        let hint = window.hint();
         assert!(
             hint.contains("there is more below"),
             "after {keys:?}: {hint}"
         );
-        desk.screen.insert("new\n");
-        assert!(desk.hint().contains("1 new line "), "{}", desk.hint());
+        window.screen.insert("new\n");
+        assert!(window.hint().contains("1 new line "), "{}", window.hint());
     }
 }
 
@@ -126,8 +130,8 @@ mod session {
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    /// A window on a terminal of its own. `script` makes it, and its options differ on other systems
-    /// than Linux. It is gone when this is dropped.
+    /// A window on its own pseudo-terminal. `script` creates the terminal. Its options differ on
+    /// systems other than Linux. Dropping the session ends it.
     pub struct Session {
         child: Child,
         screen: Receiver<String>,
@@ -165,7 +169,7 @@ mod session {
             keyboard.write_all(keys.as_bytes()).expect("is read");
         }
 
-        /// Reads until the terminal has been sent this.
+        /// Reads until the program has written this to the terminal.
         pub fn wait_for(&mut self, text: &str) {
             while !self.seen.contains(text) {
                 let shown = self.screen.recv_timeout(DEADLINE);
@@ -189,7 +193,7 @@ mod session {
 #[cfg(target_os = "linux")]
 #[test]
 #[ignore = "exercise 3 of chapter 3"]
-fn exercise_3_the_window_rings_when_text_comes_and_not_when_it_is_typed() {
+fn exercise_3_the_window_rings_when_text_arrives_and_not_while_the_user_types() {
     let mut session = Session::open();
     session.wait_for("Enter sends");
     session.press("one");
@@ -197,19 +201,19 @@ fn exercise_3_the_window_rings_when_text_comes_and_not_when_it_is_typed() {
     assert_eq!(session.rings(), 0, "typing does not ring");
     session.press("\r");
     session.wait_for("\x1b[2;1H\x1b[Kone");
-    // The frame in which the second text is typed comes after the first was shown.
+    // The frame with the second typed text is drawn after the first text was inserted.
     session.press("two");
     session.wait_for("two");
     assert_eq!(
         session.rings(),
         1,
-        "the byte 0x07, once, when text is inserted"
+        "the window should write the byte 0x07 once when text is inserted"
     );
     session.press("\r");
     session.wait_for("\x1b[3;1H\x1b[Ktwo");
     session.press("\x03");
     session.wait_for("\x1b[?1049l");
-    assert_eq!(session.rings(), 2, "and once more for the next");
+    assert_eq!(session.rings(), 2, "the second text should ring once more");
 }
 
 #[cfg(target_os = "linux")]
@@ -229,14 +233,14 @@ fn exercise_3_a_flood_does_not_ring_for_each_line() {
     let rings = session.rings();
     assert!(
         (1..LINES / 2).contains(&rings),
-        "{LINES} lines that come at once are drawn in a few frames, and ring {rings} times"
+        "{LINES} lines that arrive at once are drawn in a few frames, but ring {rings} times"
     );
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 #[ignore = "exercise 3 of chapter 3"]
-fn exercise_3_line_mode_does_not_ring_and_no_text_rings_by_itself() {
+fn exercise_3_line_mode_does_not_ring_and_a_text_cannot_ring() {
     let mut child = Command::new(BINARY)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -256,6 +260,6 @@ fn exercise_3_line_mode_does_not_ring_and_no_text_rings_by_itself() {
     assert_eq!(
         session.rings(),
         1,
-        "0x07 is written once, for the window rings by itself, and not for the one in the text"
+        "0x07 should be written once, for the inserted text, and not for the 0x07 in the text"
     );
 }

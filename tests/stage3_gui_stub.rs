@@ -1,4 +1,4 @@
-//! What chapter 3 promises: keys, screens, line mode, and a terminal that is restored.
+//! Chapter 3: tests of keys, screens, line mode, and of restoring the terminal.
 
 use std::io::Write;
 use std::process::{Command, Output as Finished, Stdio};
@@ -13,8 +13,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_stage3-gui-stub");
 
 // Keys.
 
-/// One of everything, and what it means.
-fn everything() -> (Vec<u8>, Vec<Key>) {
+/// The bytes of one key of every kind, and the keys that they mean.
+fn every_kind_of_key() -> (Vec<u8>, Vec<Key>) {
     let parts: &[(&[u8], &[Key])] = &[
         (b"a", &[Key::Char('a')]),
         ("é".as_bytes(), &[Key::Char('é')]),
@@ -85,7 +85,7 @@ fn everything() -> (Vec<u8>, Vec<Key>) {
 
 #[test]
 fn keys_are_the_same_wherever_the_reads_cut_them() {
-    let (bytes, keys) = everything();
+    let (bytes, keys) = every_kind_of_key();
     for cut in 0..=bytes.len() {
         let mut keyboard = Keyboard::default();
         let mut read = keyboard.keys(&bytes[..cut]);
@@ -101,14 +101,14 @@ fn keys_are_the_same_wherever_the_reads_cut_them() {
 }
 
 #[test]
-fn a_lone_escape_does_nothing_and_leaves_the_next_key_alone() {
+fn a_lone_escape_does_nothing_and_does_not_change_the_next_key() {
     let mut keyboard = Keyboard::default();
     assert_eq!(keyboard.keys(b"\x1b"), []);
     assert_eq!(keyboard.keys("中".as_bytes()), [Key::Char('中')]);
 }
 
 #[test]
-fn a_sequence_without_end_is_given_up() {
+fn the_keyboard_gives_up_an_endless_sequence() {
     let mut keyboard = Keyboard::default();
     let endless = [b"\x1b[".as_slice(), &[b'1'; 40]].concat();
     keyboard.keys(&endless);
@@ -116,7 +116,7 @@ fn a_sequence_without_end_is_given_up() {
 }
 
 #[test]
-fn five_megabytes_pasted_fill_the_input_and_no_more() {
+fn a_paste_of_five_megabytes_fills_only_the_input() {
     let paste = format!(
         "\x1b[200~{}\x1b[201~",
         "一行文字 and a line\r".repeat(200_000)
@@ -141,7 +141,7 @@ fn five_megabytes_pasted_fill_the_input_and_no_more() {
 }
 
 #[test]
-fn the_keyboard_sees_the_end_of_every_paste() {
+fn the_keyboard_finds_the_end_of_every_paste() {
     let mut keyboard = Keyboard::default();
     for end in [
         "",
@@ -165,7 +165,7 @@ fn pasted_text_presses_no_keys() {
 }
 
 #[test]
-fn ctrl_c_twice_leaves_a_paste_without_an_end() {
+fn two_consecutive_ctrl_c_end_a_paste_without_an_end() {
     let mut keyboard = Keyboard::default();
     let once = [Key::Char('a'), Key::Char('\u{FFFD}'), Key::Char('b')];
     assert_eq!(keyboard.keys(b"\x1b[200~a\x03b"), once);
@@ -285,11 +285,14 @@ fn a_window_that_closes_sends_nothing() {
     assert_eq!(screen.press(Key::CtrlC), Some(Event::Close));
     type_in(&mut screen, "too late");
     assert_eq!(send(&mut screen), None);
-    assert!(shown(&screen).contains("\ntoo late\n"), "nor is it lost");
+    assert!(
+        shown(&screen).contains("\ntoo late\n"),
+        "the text is not lost"
+    );
 }
 
 #[test]
-fn backspace_erases_a_whole_character_and_ctrl_u_everything() {
+fn backspace_erases_a_whole_character_and_ctrl_u_erases_everything() {
     let mut screen = screen(80, 24);
     type_in(&mut screen, "a中e\u{301}\u{323}");
     for left in ["a中", "a", ""] {
@@ -302,7 +305,7 @@ fn backspace_erases_a_whole_character_and_ctrl_u_everything() {
     assert_eq!(send(&mut screen), None);
 }
 
-/// The sent text after these keys, given as the bytes that a terminal sends for them.
+/// The text that is sent after these keys, given as the bytes that a terminal sends for them.
 fn sent_after(bytes: &[u8]) -> String {
     let mut screen = screen(80, 24);
     assert_eq!(press(&mut screen, Keyboard::default().keys(bytes)), []);
@@ -338,7 +341,7 @@ fn the_cursor_is_drawn_where_the_next_character_goes() {
     type_in(&mut screen, "中文中文中文 中文中文 ab");
     assert_eq!(input(&screen), ["中文中文中文 中文中", "文 ab"]);
     assert_eq!(screen.draw().1, (5, 6));
-    // Backwards over the row's edge, one character at a time.
+    // The cursor moves left one character at a time, and on to the row above.
     for cursor in [
         (4, 6),
         (3, 6),
@@ -363,7 +366,7 @@ fn the_cursor_is_drawn_where_the_next_character_goes() {
 }
 
 #[test]
-fn spaces_at_the_edge_of_the_input_keep_the_cursor_on_the_screen() {
+fn the_cursor_stays_on_the_screen_after_spaces_at_the_edge() {
     let mut screen = screen(20, 8);
     type_in(&mut screen, &"word".repeat(4));
     type_in(&mut screen, &" ".repeat(30));
@@ -393,7 +396,7 @@ fn the_input_scrolls_to_the_cursor() {
 }
 
 #[test]
-fn up_and_down_recall_what_was_sent_and_keep_the_draft() {
+fn up_and_down_recall_sent_texts_and_keep_the_draft() {
     let mut screen = screen(80, 24);
     for text in ["one", "two", "two", "three"] {
         type_in(&mut screen, text);
@@ -421,7 +424,7 @@ fn up_and_down_recall_what_was_sent_and_keep_the_draft() {
         ]
     );
     assert_eq!(screen.draw().1.0, 5, "the cursor is at the end");
-    // A recalled text can be edited and sent. The one in the history stays as it was.
+    // A recalled text can be edited and sent. The text in the history does not change.
     press(
         &mut screen,
         [
@@ -459,7 +462,7 @@ fn ctrl_c_closes_and_so_does_ctrl_d_on_an_empty_input() {
     let keys = [Key::Backspace, Key::CtrlD, Key::CtrlD];
     assert_eq!(press(&mut screen, keys), [Event::Close]);
     assert_eq!(screen.close_requests, 1);
-    assert_eq!(screen.press(Key::CtrlC), None, "the event comes once");
+    assert_eq!(screen.press(Key::CtrlC), None, "the event is returned once");
     assert_eq!(screen.close_requests, 2);
     assert!(shown(&screen).contains("closing, Ctrl-C again: now"));
 }
@@ -488,7 +491,7 @@ fn a_screen_of_40_by_10_looks_like_this() {
     assert_eq!(
         screen.draw().1,
         (4, 8),
-        "the cursor stands behind what is typed"
+        "the cursor is after the typed text"
     );
 }
 
@@ -509,7 +512,7 @@ fn the_smallest_screen_looks_like_this() {
 }
 
 #[test]
-fn a_title_does_not_command_the_terminal() {
+fn a_title_cannot_control_the_terminal() {
     let mut screen = screen(40, 10);
     screen.title("a\x1b[2Jb");
     assert_eq!(
@@ -519,7 +522,7 @@ fn a_title_does_not_command_the_terminal() {
 }
 
 #[test]
-fn after_a_full_row_the_cursor_has_a_column_of_its_own() {
+fn the_cursor_has_its_own_column_after_a_full_row() {
     let mut screen = screen(20, 6);
     type_in(&mut screen, "1234567890123456789");
     assert_eq!(screen.draw().1, (19, 3));
@@ -554,11 +557,15 @@ fn a_terminal_that_is_too_small_shows_the_size_it_needs_and_recovers() {
     assert_eq!(shown(&screen), "too small:\n20x6 needed\n\n\n");
     screen.resize((20, 6));
     assert_eq!(shown(&screen), whole);
-    assert_eq!(shown(&Screen::default()), "", "and of none at all");
+    assert_eq!(
+        shown(&Screen::default()),
+        "",
+        "a screen without a size is empty"
+    );
 }
 
 #[test]
-fn nothing_is_outside_the_screen_at_any_size() {
+fn nothing_is_drawn_outside_the_screen_at_any_size() {
     let mut screen = screen(80, 24);
     screen.title("标题 with\nan end \u{1b}[31m".repeat(9).as_str());
     screen.insert(&"宽 e\u{301}\ttab 😀 x".repeat(30));
@@ -606,7 +613,7 @@ fn insert_lines(screen: &mut Screen, numbers: std::ops::Range<usize>) {
 }
 
 #[test]
-fn the_output_follows_its_end_and_keeps_ten_thousand_lines() {
+fn the_output_shows_its_end_and_keeps_ten_thousand_lines() {
     let mut screen = screen(40, 10);
     insert_lines(&mut screen, 0..100_000);
     assert_eq!(pane(&screen), ["99995", "99996", "99997", "99998", "99999"]);
@@ -626,9 +633,9 @@ fn the_text_that_is_being_read_stays_where_it_is() {
     assert_eq!(pane(&screen), read);
     assert!(shown(&screen).contains("PgDn: there is more below"));
     insert_lines(&mut screen, 10_000..10_100);
-    assert_eq!(pane(&screen), read, "though the oldest lines have gone");
+    assert_eq!(pane(&screen), read, "although the oldest lines are gone");
     insert_lines(&mut screen, 10_100..30_000);
-    assert_eq!(pane(&screen)[0], "20000", "until it goes itself");
+    assert_eq!(pane(&screen)[0], "20000", "until it is itself the oldest");
 }
 
 #[test]
@@ -672,7 +679,7 @@ fn the_output_returns_to_its_end_when_a_text_is_sent() {
 }
 
 #[test]
-fn the_line_that_is_read_survives_a_resize() {
+fn the_line_that_is_being_read_stays_visible_after_a_resize() {
     let mut screen = screen(40, 10);
     for number in 0..50 {
         screen.insert(&format!("{number} {}\n", "x".repeat(50)));
@@ -694,7 +701,7 @@ fn the_line_that_is_read_survives_a_resize() {
 }
 
 #[test]
-fn a_screen_that_grows_past_what_was_read_follows_the_end_again() {
+fn a_screen_that_grows_to_the_end_of_the_output_follows_it_again() {
     let mut screen = screen(40, 10);
     insert_lines(&mut screen, 0..9);
     screen.press(Key::WheelUp);
@@ -704,11 +711,15 @@ fn a_screen_that_grows_past_what_was_read_follows_the_end_again() {
 }
 
 #[test]
-fn a_line_without_end_is_cut() {
+fn an_endless_line_is_cut() {
     let mut screen = screen(40, 10);
     screen.insert(&("x".repeat(4095) + "\n"));
     let last = format!("  {}", "x".repeat((4095 - 40) % 38));
-    assert_eq!(pane(&screen)[4], last, "the newline begins no further row");
+    assert_eq!(
+        pane(&screen)[4],
+        last,
+        "the newline does not begin another row"
+    );
     screen.insert(&"x".repeat(4095));
     screen.insert("y");
     assert_eq!(
@@ -718,7 +729,7 @@ fn a_line_without_end_is_cut() {
             format!("  {}", "x".repeat((4095 - 40) % 38)),
             "  y".to_owned()
         ],
-        "nothing but a newline begins a line at the margin"
+        "only a newline begins a line at the margin"
     );
 }
 
@@ -746,7 +757,7 @@ fn characters_have_the_widths_of_unicode_annex_11() {
 }
 
 #[test]
-fn text_wraps_where_its_columns_end() {
+fn text_wraps_at_the_last_column() {
     assert_eq!(wrap("", 4, ""), [""]);
     assert_eq!(wrap("abcd", 4, ""), ["abcd"]);
     assert_eq!(wrap("abcde\u{301}\u{302}", 5, ""), ["abcde\u{301}\u{302}"]);
@@ -807,7 +818,7 @@ fn lines(input: &[u8], arguments: &[&str]) -> Finished {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    // A broken pipe is fine: with wrong arguments it reads nothing.
+    // A broken pipe is no failure: with wrong arguments the program reads nothing.
     let _ = child.stdin.take().expect("a pipe").write_all(input);
     child.wait_with_output().expect("it ends")
 }
@@ -826,7 +837,7 @@ fn a_window_without_a_terminal_shows_lines_and_ends_with_its_input() {
 }
 
 #[test]
-fn no_text_commands_the_terminal_in_line_mode_either() {
+fn no_text_can_control_the_terminal_in_line_mode_either() {
     let finished = lines(b"\x1b]0;title\x07\x1b[2J\xff\n", &[]);
     assert_eq!(
         String::from_utf8_lossy(&finished.stdout),
@@ -845,14 +856,17 @@ fn a_line_that_is_too_long_is_refused_and_the_next_one_is_sent() {
     assert_eq!(shown.len(), 4);
     // The window refuses a line at once, perhaps before the program has shown the lines before it.
     assert!(shown[..3].contains(&"before") && shown.contains(&refused));
-    assert!(shown.contains(&longest.as_str()), "exactly the limit");
+    assert!(
+        shown.contains(&longest.as_str()),
+        "a line of exactly the limit is sent"
+    );
     assert_eq!((shown[3], finished.status.code()), ("after", Some(0)));
 }
 
-/// Only Linux says how much memory a process has used.
+/// Only Linux reports how much memory a process has used.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_line_without_end_needs_no_memory() {
+fn an_endless_line_needs_little_memory() {
     let mut child = Command::new(BINARY)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -866,7 +880,10 @@ fn a_line_without_end_needs_no_memory() {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
     let status = status.expect("it still runs");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = peak.expect("Linux says it").trim().trim_end_matches(" kB");
+    let peak = peak
+        .expect("Linux reports it")
+        .trim()
+        .trim_end_matches(" kB");
     assert!(
         peak.parse::<u32>().expect("a number") < 16 * 1024,
         "{peak} KiB"
@@ -887,7 +904,7 @@ fn wrong_arguments_are_refused_and_help_is_printed() {
 }
 
 #[test]
-fn a_closed_standard_output_is_one_sentence_and_no_panic() {
+fn a_closed_standard_output_causes_one_sentence_and_no_panic() {
     let mut child = Command::new(BINARY)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -921,8 +938,8 @@ fn an_input_that_cannot_be_read_is_an_error() {
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("stage3-gui-stub: "));
 }
 
-/// Each runs a program on a pseudo-terminal. `script` makes it, and its options differ on other
-/// systems than Linux.
+/// Each test runs a program on a pseudo-terminal. `script` creates the terminal. Its options differ
+/// on systems other than Linux.
 #[cfg(target_os = "linux")]
 mod on_a_terminal {
     use std::io::Read;
@@ -941,7 +958,7 @@ mod on_a_terminal {
         seen: String,
     }
 
-    /// Runs the command between two looks at the terminal's mode.
+    /// Runs the command on a terminal, and prints the terminal's mode before and after it.
     fn on_a_terminal(command: &str) -> Session {
         let command = format!(
             "stty rows 24 cols 80; echo tty=$(tty)=; echo before=$(stty -g)=; \
@@ -972,7 +989,7 @@ mod on_a_terminal {
         }
     }
 
-    /// This test program itself, running one of its ignored tests.
+    /// The command that runs one of the ignored tests of this test program itself.
     fn program(test: &str) -> String {
         let this = std::env::current_exe().expect("this program has a path");
         format!(
@@ -982,7 +999,7 @@ mod on_a_terminal {
     }
 
     impl Session {
-        /// Waits for `text`, and returns what came before it.
+        /// Waits for `text`, and returns the output before it.
         fn wait_for(&mut self, text: &str) -> String {
             let start = Instant::now();
             loop {
@@ -1007,28 +1024,28 @@ mod on_a_terminal {
             self.keyboard.write_all(keys.as_bytes()).expect("it reads");
         }
 
-        /// Waits until the window is there; returns how the terminal was before.
-        fn opened(&mut self) -> String {
+        /// Waits until the window is open. Returns the terminal's mode from before.
+        fn wait_until_open(&mut self) -> String {
             let before = self.value("before");
             self.wait_for(ENTER);
             self.wait_for("Enter sends");
             before
         }
 
-        /// Expects the window to go: the terminal is as it was, and nothing is drawn on it any more.
-        /// Returns what the program still said.
-        fn gone(mut self, before: &str, status: &str) -> String {
+        /// Waits until the window has closed. Then the terminal must have its old mode, and nothing
+        /// more may be drawn on it. Returns what the program prints after that.
+        fn wait_until_closed(mut self, before: &str, status: &str) -> String {
             self.wait_for(LEAVE);
-            let said = self.wait_for("status=");
-            assert!(!said.contains('\x1b'), "{said:?}");
+            let printed = self.wait_for("status=");
+            assert!(!printed.contains('\x1b'), "{printed:?}");
             assert_eq!(self.wait_for("="), status);
             assert_eq!(self.value("after"), before);
-            said
+            printed
         }
     }
 
     impl Drop for Session {
-        /// Takes the terminal away, which also ends what a failed test has left on it.
+        /// Removes the terminal. That also ends a program that a failed test has left on it.
         fn drop(&mut self) {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -1039,9 +1056,9 @@ mod on_a_terminal {
     const LEAVE: &str = "\x1b[?1049l";
 
     #[test]
-    fn the_terminal_is_given_back_after_a_normal_end() {
+    fn the_terminal_is_restored_after_a_normal_end() {
         let mut session = on_a_terminal(BINARY);
-        let before = session.opened();
+        let before = session.wait_until_open();
         session.press("你好 world\r");
         session.wait_for("\x1b[2;1H\x1b[K你好 world");
         session.press("\x1b[200~a\rb\x1b[201~");
@@ -1049,38 +1066,42 @@ mod on_a_terminal {
         session.press("\x1b[<0;75;24M");
         session.wait_for("\x1b[3;1H\x1b[Ka\x1b[4;1H\x1b[Kb");
         session.press("\x04");
-        session.gone(&before, "0");
+        session.wait_until_closed(&before, "0");
     }
 
-    /// A row is drawn when it has changed, and once in a while in case the terminal has lost it.
+    /// A row is drawn when it has changed. Now and then all rows are drawn, in case the terminal
+    /// has lost one.
     #[test]
     fn the_whole_screen_is_drawn_again_but_not_for_every_key() {
         let mut session = on_a_terminal(BINARY);
-        let before = session.opened();
+        let before = session.wait_until_open();
         let (start, mut whole) = (Instant::now(), 0);
         while whole < 2 && start.elapsed() < DEADLINE {
             session.press("x");
             let frame = session.wait_for("\x1b[?2026l");
             whole += u64::from(frame.contains("Rust聊天群"));
         }
-        assert_eq!(whole, 2, "it heals");
-        assert!(start.elapsed().as_secs() + 1 >= whole, "once a second");
+        assert_eq!(whole, 2, "all rows are drawn again");
+        assert!(
+            start.elapsed().as_secs() + 1 >= whole,
+            "at most once per second"
+        );
         session.press("\x03");
-        session.gone(&before, "0");
+        session.wait_until_closed(&before, "0");
     }
 
     #[test]
-    fn a_user_who_closes_twice_at_once_has_closed() {
-        let mut session = on_a_terminal(&program("says_that_it_is_closing"));
-        let before = session.opened();
+    fn two_ctrl_c_in_one_read_cause_a_close_event() {
+        let mut session = on_a_terminal(&program("prints_that_it_is_closing"));
+        let before = session.wait_until_open();
         session.press("\x03\x03");
-        let said = session.gone(&before, "0");
-        assert!(said.contains("good bye"), "{said:?}");
+        let printed = session.wait_until_closed(&before, "0");
+        assert!(printed.contains("good bye"), "{printed:?}");
     }
 
     #[test]
-    #[ignore = "runs in a terminal, for a_user_who_closes_twice_at_once_has_closed"]
-    fn says_that_it_is_closing() {
+    #[ignore = "runs in a terminal, for two_ctrl_c_in_one_read_cause_a_close_event"]
+    fn prints_that_it_is_closing() {
         let window = Window::new("Rust聊天群", false);
         let mut closed = false;
         window
@@ -1089,38 +1110,38 @@ mod on_a_terminal {
         println!("{}", if closed { "good bye" } else { "" });
     }
 
-    /// As over a slow line, or pasted where the terminal does not say so.
+    /// This happens over a slow connection, or when a terminal does not mark a paste.
     #[test]
     fn lines_that_come_in_one_read_are_sent_one_by_one() {
         let mut session = on_a_terminal(BINARY);
-        let before = session.opened();
+        let before = session.wait_until_open();
         session.press("one\rtwo\rthree\r");
         for (row, line) in [(2, "one"), (3, "two"), (4, "three")] {
             session.wait_for(&format!("\x1b[{row};1H\x1b[K{line}"));
         }
         session.press("\x03");
-        session.gone(&before, "0");
+        session.wait_until_closed(&before, "0");
     }
 
     #[test]
-    fn the_terminal_is_given_back_after_ctrl_c() {
+    fn the_terminal_is_restored_after_ctrl_c() {
         let mut session = on_a_terminal(BINARY);
-        let before = session.opened();
+        let before = session.wait_until_open();
         session.press("\x03");
-        session.gone(&before, "0");
+        session.wait_until_closed(&before, "0");
     }
 
     #[test]
-    fn the_terminal_is_given_back_before_a_panic_of_any_thread_is_reported() {
+    fn the_terminal_is_restored_before_a_panic_of_any_thread_is_reported() {
         for (test, message) in [
             ("panic_in_a_thread", "a thread is lost"),
             ("panic_in_the_handler", "no more"),
         ] {
             let mut session = on_a_terminal(&program(test));
-            let before = session.opened();
+            let before = session.wait_until_open();
             session.press("x\r");
-            let said = session.gone(&before, "101");
-            assert!(said.contains(message), "{said:?}");
+            let printed = session.wait_until_closed(&before, "101");
+            assert!(printed.contains(message), "{printed:?}");
         }
     }
 
@@ -1129,8 +1150,8 @@ mod on_a_terminal {
     fn panic_in_a_thread() {
         let window = Window::new("panic", false);
         let mut thread = None;
-        let lose = |_| thread = Some(thread::spawn(|| panic!("a thread is lost")));
-        window.mainloop(lose).expect("it runs");
+        let panic_elsewhere = |_| thread = Some(thread::spawn(|| panic!("a thread is lost")));
+        window.mainloop(panic_elsewhere).expect("it runs");
     }
 
     #[test]
@@ -1141,33 +1162,33 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn a_second_ctrl_c_leaves_though_nobody_destroys_the_window() {
-        let mut session = on_a_terminal(&program("nobody_destroys"));
-        let before = session.opened();
+    fn a_second_ctrl_c_ends_a_window_that_the_program_does_not_destroy() {
+        let mut session = on_a_terminal(&program("never_destroys"));
+        let before = session.wait_until_open();
         session.press("\x03");
         session.wait_for("closing");
         session.press("\x03");
-        session.gone(&before, "0");
+        session.wait_until_closed(&before, "0");
     }
 
     #[test]
     #[ignore = "run on a pseudo-terminal by another test"]
-    fn nobody_destroys() {
+    fn never_destroys() {
         let window = Window::new("dead server", false);
         window.mainloop(|_| {}).expect("it runs");
     }
 
     #[test]
-    fn a_second_ctrl_c_leaves_though_the_handler_does_not_return() {
+    fn a_second_ctrl_c_ends_a_window_whose_handler_does_not_return() {
         let mut session = on_a_terminal(&program("the_handler_never_returns"));
-        let before = session.opened();
+        let before = session.wait_until_open();
         session.press("x\r");
         session.wait_for("stuck");
-        // The window goes on meanwhile.
+        // Meanwhile the window still reacts.
         session.press("typed");
         session.wait_for("typed");
         session.press("\x03\x03");
-        session.gone(&before, "130");
+        session.wait_until_closed(&before, "130");
     }
 
     #[test]
@@ -1185,18 +1206,18 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn a_flood_is_taken_in_before_it_is_drawn() {
+    fn a_flood_of_lines_is_not_drawn_line_by_line() {
         let mut session = on_a_terminal(&program("flood"));
-        let before = session.opened();
+        let before = session.wait_until_open();
         session.press("x\r");
         let drawn = session.wait_for("line 99999");
         assert!(
             drawn.len() < 200_000,
-            "{} bytes for 1.2 MB of lines",
+            "{} bytes were drawn for 1.2 MB of lines",
             drawn.len()
         );
         session.press("\x03");
-        session.gone(&before, "0");
+        session.wait_until_closed(&before, "0");
     }
 
     #[test]
@@ -1217,7 +1238,7 @@ mod on_a_terminal {
     fn the_window_follows_the_size_of_its_terminal() {
         let mut session = on_a_terminal(BINARY);
         let terminal = session.value("tty");
-        let before = session.opened();
+        let before = session.wait_until_open();
         for (rows, columns, shown) in [
             ("20", "80", "\x1b[20;1H"),
             ("10", "40", "\x1b[10;1H"),
@@ -1229,12 +1250,13 @@ mod on_a_terminal {
                 .args(["-F", &terminal, "rows", rows, "cols", columns])
                 .status();
             assert!(resized.expect("stty is there").success());
-            // Where the rows are after a resize only the terminal knows: the first is drawn again, too.
+            // After a resize only the terminal knows where the rows are. So all rows are drawn
+            // again, also the first one.
             session.wait_for("\x1b[1;1H");
             session.wait_for(shown);
         }
         session.press("\x03");
-        session.gone(&before, "0");
+        session.wait_until_closed(&before, "0");
     }
 
     #[test]
@@ -1247,14 +1269,14 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn a_terminal_that_goes_away_ends_the_window() {
+    fn a_window_ends_when_its_terminal_closes() {
         let command = format!("trap \"\" HUP; echo pid=$$=; exec {BINARY}");
         let mut session = on_a_terminal(&format!("sh -c '{command}'"));
         let process = session.value("pid");
         session.wait_for("Enter sends");
         drop(session);
         let start = Instant::now();
-        // What has ended and nobody has asked for yet has no command line any more.
+        // A process that has ended and still waits for its parent has an empty command line.
         let runs =
             || std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| !line.is_empty());
         while runs() {
@@ -1264,7 +1286,7 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn a_window_on_a_dumb_terminal_works_in_lines() {
+    fn a_window_on_a_dumb_terminal_uses_line_mode() {
         for term in ["TERM=dumb", "TERM=", "-u TERM"] {
             let mut session = on_a_terminal(&format!("env {term} {BINARY}"));
             session.value("before");
@@ -1277,7 +1299,7 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn a_window_without_stty_works_in_lines() {
+    fn a_window_without_stty_uses_line_mode() {
         let mut session = on_a_terminal(&format!("PATH=/nowhere {BINARY}"));
         session.value("before");
         session.press("hello\n");
@@ -1288,7 +1310,7 @@ mod on_a_terminal {
     }
 
     #[test]
-    fn a_plain_window_works_in_lines_on_any_terminal() {
+    fn a_plain_window_uses_line_mode_on_any_terminal() {
         let mut session = on_a_terminal(&program("plain"));
         session.value("before");
         session.press("hello\n");

@@ -1,4 +1,4 @@
-//! Chapter 4: what a client with a receive thread promises.
+//! Chapter 4: tests of the client, which receives on its own thread.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::{Client, Peer, Server, run};
 const BINARY: &str = env!("CARGO_BIN_EXE_stage4-threads");
 
 /// The chapter's client, connected to a server that the test plays.
-fn client_of_ours() -> (Client, Peer) {
+fn start_client() -> (Client, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("is bound");
     let client = Client::start(BINARY, address, &[]);
@@ -21,7 +21,7 @@ fn client_of_ours() -> (Client, Peer) {
 
 #[test]
 fn the_client_shows_what_arrives_while_the_user_is_typing() {
-    let (mut client, mut server) = client_of_ours();
+    let (mut client, mut server) = start_client();
     client.type_in("half a li");
     server.send("unasked\n");
     assert_eq!(client.line(), "unasked");
@@ -30,7 +30,7 @@ fn the_client_shows_what_arrives_while_the_user_is_typing() {
 }
 
 #[test]
-fn the_client_sends_each_line_with_its_newline_so_each_answer_is_a_line() {
+fn the_client_sends_each_line_with_its_newline_so_that_each_answer_is_a_line() {
     let server = Server::start(BINARY, &[]);
     let mut client = Client::start(BINARY, server.address, &[]);
     for text in ["hi", "业冰蝶"] {
@@ -44,8 +44,8 @@ fn the_client_sends_each_line_with_its_newline_so_each_answer_is_a_line() {
 }
 
 #[test]
-fn the_client_shows_the_servers_last_words_after_the_end_of_input() {
-    let (mut client, mut server) = client_of_ours();
+fn the_client_shows_what_the_server_sends_after_the_end_of_input() {
+    let (mut client, mut server) = start_client();
     client.type_in("bye\n");
     client.end_input();
     assert_eq!(server.rest(), b"bye\n");
@@ -59,8 +59,8 @@ fn the_client_shows_the_servers_last_words_after_the_end_of_input() {
 }
 
 #[test]
-fn a_lost_server_is_one_sentence_and_status_1_although_the_user_types_nothing() {
-    let (client, server) = client_of_ours();
+fn a_client_that_loses_its_server_ends_with_one_sentence_although_the_user_types_nothing() {
+    let (client, server) = start_client();
     drop(server);
     let (status, output, errors) = client.wait();
     assert_eq!(
@@ -72,28 +72,28 @@ fn a_lost_server_is_one_sentence_and_status_1_although_the_user_types_nothing() 
 
 #[test]
 fn a_character_split_over_two_reads_is_shown_whole() {
-    let (client, mut server) = client_of_ours();
+    let (client, mut server) = start_client();
     let (first, second) = "line\n业冰蝶\n".as_bytes().split_at(7);
     server.send(first);
-    // What it shows it has read: the rest cannot come in the same read.
+    // The client has read what it shows. So the rest arrives in another read.
     assert_eq!(client.line(), "line");
     server.send(second);
     assert_eq!(client.line(), "业冰蝶");
 }
 
 #[test]
-fn a_character_that_would_command_the_terminal_is_shown_as_a_replacement() {
-    let (client, mut server) = client_of_ours();
+fn a_character_that_could_control_the_terminal_is_shown_as_a_replacement() {
+    let (client, mut server) = start_client();
     server.send("\x1b[2Jred\u{202E}\u{9b}31m\n");
     assert_eq!(client.line(), "\u{FFFD}[2Jred\u{FFFD}\u{FFFD}31m");
     server.send(b"\xff\xc3(\n");
     assert_eq!(client.line(), "\u{FFFD}\u{FFFD}(");
 }
 
-/// The shell joins the pipe.
+/// The shell builds the pipe.
 #[cfg(unix)]
 #[test]
-fn a_closed_standard_output_is_one_sentence_and_no_panic() {
+fn a_closed_standard_output_causes_one_sentence_and_no_panic() {
     let mut command = Command::new("sh");
     let (status, output, errors) = {
         let server = Server::start(BINARY, &[]);
@@ -111,9 +111,10 @@ fn a_closed_standard_output_is_one_sentence_and_no_panic() {
     );
 }
 
-/// The receive thread waits for somebody who reads standard output. The client does not wait for it.
+/// The receive thread waits until somebody reads standard output. The client does not wait for this
+/// thread.
 #[test]
-fn a_failed_write_ends_the_client_though_the_receive_thread_still_waits() {
+fn a_failed_write_ends_the_client_although_the_receive_thread_still_waits() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("is bound").to_string();
     let mut child = Command::new(BINARY)
@@ -124,7 +125,7 @@ fn a_failed_write_ends_the_client_though_the_receive_thread_still_waits() {
         .spawn()
         .expect("starts");
     let (mut stream, _) = listener.accept().expect("the client connects");
-    // More than a pipe takes.
+    // This is more than a pipe holds.
     let lines = "a line that nobody reads\n".repeat(10_000);
     stream
         .write_all(lines.as_bytes())
@@ -144,7 +145,7 @@ fn a_failed_write_ends_the_client_though_the_receive_thread_still_waits() {
     assert_eq!(child.wait().expect("ends").code(), Some(1));
 }
 
-/// `script` makes the terminal, and its options differ on other systems than Linux.
+/// `script` creates the terminal. Its options differ on systems other than Linux.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_user_who_closes_the_window_twice_does_not_wait_for_the_server() {
@@ -170,19 +171,22 @@ fn a_user_who_closes_the_window_twice_does_not_wait_for_the_server() {
     let mut screen = String::new();
     let mut stdout = child.stdout.take().expect("is piped");
     stdout.read_to_string(&mut screen).expect("is text");
-    assert!(screen.ends_with("\x1b[?1049l"), "nothing is said");
+    assert!(
+        screen.ends_with("\x1b[?1049l"),
+        "the client prints nothing after the window"
+    );
     assert_eq!(child.wait().expect("ends").code(), Some(0));
 }
 
 #[test]
-fn a_program_without_a_role_hosts_and_then_others_join() {
+fn a_program_without_a_role_hosts_and_a_second_one_joins_it() {
     let mut command = Command::new(BINARY);
     command.arg("127.0.0.1:0");
     let mut host = Client::spawn(command);
     let line = host.line();
     let address = line
         .strip_prefix("hosting at ")
-        .expect("says where")
+        .expect("prints its address")
         .to_owned();
     host.type_in("mine\n");
     assert!(host.line().ends_with("] mine"));
@@ -194,7 +198,7 @@ fn a_program_without_a_role_hosts_and_then_others_join() {
 }
 
 #[test]
-fn an_error_is_one_sentence_and_status_1() {
+fn a_failure_prints_one_sentence_and_ends_with_status_1() {
     let (status, output, errors) = run(BINARY, &["client", "127.0.0.1:1"], "");
     assert_eq!((status, output.as_str()), (1, ""));
     assert!(

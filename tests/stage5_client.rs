@@ -1,5 +1,4 @@
-//! Chapter 5: what the client promises, whatever its user and its server do. The server here is the
-//! test itself.
+//! Chapter 5: tests of the client. The tests themselves play the server.
 
 mod support;
 
@@ -11,11 +10,11 @@ use support::{Client, Peer};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_stage5-group");
 
-/// What the client says first: its name, and a text of one newline.
+/// The first message of the client, its hello: its name, and a text of one newline.
 const HELLO: &str = r#"{"name": "alice", "msg": "\n"}"#;
 
-/// The chapter's client, connected to a server that the test plays. It has said hello.
-fn client_of_ours() -> (Client, Peer) {
+/// The chapter's client, connected to a server that the test plays. It has sent its hello.
+fn start_client() -> (Client, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("is bound");
     let client = Client::start(BINARY, address, &["--name", "alice"]);
@@ -26,7 +25,7 @@ fn client_of_ours() -> (Client, Peer) {
 
 #[test]
 fn input_after_quit_is_ignored_and_no_line_is_lost() {
-    let (mut client, mut server) = client_of_ours();
+    let (mut client, mut server) = start_client();
     client.type_in("/quit\ntoo late\n/who\n/help\n");
     assert_eq!(server.rest(), b"", "nothing is sent after /quit");
     let lines: Vec<String> = (0..300).map(|number| format!("line {number}")).collect();
@@ -39,9 +38,9 @@ fn input_after_quit_is_ignored_and_no_line_is_lost() {
 }
 
 #[test]
-fn an_answer_of_the_client_never_lands_within_a_line_of_the_server() {
-    let (mut client, mut server) = client_of_ours();
-    // What it shows it has read, and with it the half line.
+fn an_answer_of_the_client_never_interrupts_a_line_of_the_server() {
+    let (mut client, mut server) = start_client();
+    // The client has read what it shows, and with it the half line.
     server.send("first\nhalf a ");
     assert_eq!(client.line(), "first");
     client.type_in("/help\n");
@@ -55,14 +54,14 @@ fn an_answer_of_the_client_never_lands_within_a_line_of_the_server() {
 }
 
 #[test]
-fn a_line_without_end_needs_little_memory_and_is_shown() {
+fn an_endless_line_needs_little_memory_and_is_shown() {
     const LENGTH: usize = 32 << 20;
-    let (client, mut server) = client_of_ours();
+    let (client, mut server) = start_client();
     let megabyte = vec![b'x'; 1 << 20];
     for _ in 0..LENGTH >> 20 {
         server.send(&megabyte);
     }
-    // Only Linux says how much memory a process has used.
+    // Only Linux reports how much memory a process has used.
     if let Some(peak) = client.peak_memory() {
         assert!(peak < LENGTH / 1024 / 2, "{peak} KiB");
     }
@@ -73,9 +72,9 @@ fn a_line_without_end_needs_little_memory_and_is_shown() {
 }
 
 #[test]
-fn a_text_that_makes_too_long_a_message_is_refused() {
-    let (mut client, mut server) = client_of_ours();
-    // JSON has six bytes for each of these.
+fn a_text_whose_message_is_too_long_is_refused() {
+    let (mut client, mut server) = start_client();
+    // JSON needs six bytes for each of these characters.
     client.type_in(&format!("{}\nnext\n", "\x01".repeat(16_000)));
     client.line_with("not sent: 96031 bytes, a message has at most 65536");
     assert_eq!(server.line(), r#"{"name": "alice", "msg": "next\n"}"#);
@@ -83,15 +82,16 @@ fn a_text_that_makes_too_long_a_message_is_refused() {
 
 #[test]
 fn a_line_that_is_too_long_is_refused() {
-    let (mut client, mut server) = client_of_ours();
+    let (mut client, mut server) = start_client();
     client.type_in(&format!("{}\nnext\n", "x".repeat(100_000)));
     client.line_with("not sent: a line has at most 16384 bytes");
     assert_eq!(server.line(), r#"{"name": "alice", "msg": "next\n"}"#);
 }
 
-/// The receive thread waits for somebody who reads standard output. The client does not wait for it.
+/// The receive thread waits until somebody reads standard output. The client does not wait for this
+/// thread.
 #[test]
-fn a_failed_write_ends_the_client_though_the_receive_thread_still_waits() {
+fn a_failed_write_ends_the_client_although_the_receive_thread_still_waits() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("is bound").to_string();
     let mut child = Command::new(BINARY)
@@ -102,7 +102,8 @@ fn a_failed_write_ends_the_client_though_the_receive_thread_still_waits() {
         .spawn()
         .expect("starts");
     let (mut stream, _) = listener.accept().expect("the client connects");
-    // More than a pipe takes. The client's hello stays unread, so closing resets the connection.
+    // This is more than a pipe holds. The client's hello stays unread, so closing resets the
+    // connection.
     let lines = "a line that nobody reads\n".repeat(10_000);
     stream
         .write_all(lines.as_bytes())

@@ -20,7 +20,7 @@ fn server(engine: &str) -> Server {
     Server::start(BINARY, &["--engine", engine])
 }
 
-fn say(peer: &mut Peer, name: &str, text: &str) {
+fn send(peer: &mut Peer, name: &str, text: &str) {
     let (name, text) = (name.to_owned(), format!("{text}\n"));
     peer.send(Message { name, text }.encode());
 }
@@ -28,12 +28,12 @@ fn say(peer: &mut Peer, name: &str, text: &str) {
 /// Connects, sends a hello, and waits for the notice.
 fn join(server: &Server, name: &str) -> Peer {
     let mut peer = server.connect();
-    say(&mut peer, name, "");
+    send(&mut peer, name, "");
     peer.line_with(&format!("] {name} joined"));
     peer
 }
 
-/// The next line that is no notice about joining or leaving, without its time.
+/// The next line that is not a notice about joining or leaving, without its time.
 fn line(peer: &mut Peer) -> String {
     loop {
         let line = peer.line();
@@ -50,22 +50,22 @@ fn exercise_1_me_shows_everyone_what_a_member_does() {
         let server = server(engine);
         let mut alice = join(&server, "alice");
         let mut bob = join(&server, "bob");
-        say(&mut alice, "alice", "/me waves at everyone");
+        send(&mut alice, "alice", "/me waves at everyone");
         assert_eq!(line(&mut bob), " * alice waves at everyone", "{engine}");
         assert_eq!(line(&mut alice), " * alice waves at everyone", "{engine}");
-        say(&mut alice, "alice", " /me is how it is done");
+        send(&mut alice, "alice", " /me is how it is done");
         assert_eq!(line(&mut bob), "alice:  /me is how it is done", "{engine}");
-        say(&mut alice, "alice", "/me");
+        send(&mut alice, "alice", "/me");
         assert_eq!(line(&mut bob), "alice: /me", "{engine}");
     }
 }
 
 #[test]
 #[ignore = "exercise 1 of chapter 5"]
-fn exercise_1_me_forges_no_line_of_another_member() {
+fn exercise_1_me_cannot_forge_a_line_of_another_member() {
     let server = server("threads");
     let mut alice = join(&server, "alice");
-    say(
+    send(
         &mut alice,
         "alice",
         "/me waves\n[2019-03-21 17:30:00]bob: \x1b[2Jhi",
@@ -77,7 +77,7 @@ fn exercise_1_me_forges_no_line_of_another_member() {
         "a further line begins with four spaces and contains no escape character"
     );
     let mut eve = server.connect();
-    say(&mut eve, "* * alice owes eve money and", "");
+    send(&mut eve, "* * alice owes eve money and", "");
     assert_eq!(
         eve.line().get(STAMP..),
         Some(" alice owes eve money and joined, 2 here"),
@@ -111,10 +111,10 @@ fn exercise_2_only_the_named_member_receives_the_text() {
         let mut alice = join(&server, "alice");
         let mut bob = join(&server, "业冰蝶");
         let mut carol = join(&server, "carol");
-        say(&mut alice, "alice", "/msg 业冰蝶 psst\nit is me");
+        send(&mut alice, "alice", "/msg 业冰蝶 psst\nit is me");
         assert_eq!(line(&mut alice), " you to 业冰蝶: psst", "{engine}: echo");
         assert_eq!(alice.line(), "    it is me", "{engine}: echo");
-        say(&mut alice, "alice", "aloud");
+        send(&mut alice, "alice", "aloud");
         assert_eq!(line(&mut bob), " alice to you: psst", "{engine}");
         assert_eq!(bob.line(), "    it is me", "{engine}");
         assert_eq!(line(&mut bob), "alice: aloud", "{engine}");
@@ -129,19 +129,19 @@ fn exercise_2_a_name_may_contain_spaces_or_belong_to_no_member() {
     let mut alice = join(&server, "alice");
     let mut short = join(&server, "new");
     let mut long = join(&server, "new name");
-    say(&mut alice, "alice", "/msg new name hi");
+    send(&mut alice, "alice", "/msg new name hi");
     assert_eq!(line(&mut long), " alice to you: hi");
     assert_eq!(line(&mut alice), " you to new name: hi");
-    say(&mut alice, "alice", "/msg new hi");
+    send(&mut alice, "alice", "/msg new hi");
     assert_eq!(line(&mut short), " alice to you: hi");
     assert_eq!(line(&mut alice), " you to new: hi");
-    say(&mut alice, "alice", "/msg nobody hi");
+    send(&mut alice, "alice", "/msg nobody hi");
     let told = line(&mut alice);
     assert!(
         told.starts_with(' '),
         "a notice that no member has this name, not {told:?}"
     );
-    say(&mut alice, "alice", "aloud");
+    send(&mut alice, "alice", "aloud");
     assert_eq!(line(&mut short), "alice: aloud", "nothing before it");
 }
 
@@ -165,18 +165,18 @@ fn exercise_3_last_repeats_twenty_lines_to_the_member_that_asks() {
     for engine in ENGINES {
         let server = server(engine);
         let mut early = join(&server, "early");
-        let mut said: Vec<String> = Vec::new();
+        let mut lines: Vec<String> = Vec::new();
         for number in 0..25 {
-            say(&mut early, "early", &format!("line {number}"));
-            said.push(early.line_with("early: "));
+            send(&mut early, "early", &format!("line {number}"));
+            lines.push(early.line_with("early: "));
         }
         let mut late = join(&server, "late");
-        say(&mut late, "late", "/last");
-        for (number, expected) in said[5..].iter().enumerate() {
-            let got = late.line();
-            assert_eq!(&got, expected, "{engine}: line {number} of the answer");
+        send(&mut late, "late", "/last");
+        for (number, expected) in lines[5..].iter().enumerate() {
+            let received = late.line();
+            assert_eq!(&received, expected, "{engine}: line {number} of the answer");
         }
-        say(&mut late, "late", "thanks");
+        send(&mut late, "late", "thanks");
         assert_eq!(
             line(&mut late),
             "late: thanks",
@@ -197,11 +197,11 @@ fn exercise_3_the_answer_fits_into_the_limit_of_notices() {
     let mut early = join(&server, "early");
     let long = "x".repeat(8 * 1024);
     for number in 0..20 {
-        say(&mut early, "early", &format!("{number} {long}"));
+        send(&mut early, "early", &format!("{number} {long}"));
         early.line_with("early: ");
     }
     let mut late = join(&server, "late");
-    say(&mut late, "late", "/last");
+    send(&mut late, "late", "/last");
     let (mut length, mut last) = (0, false);
     while !last {
         let line = line(&mut late);
@@ -231,31 +231,31 @@ fn exercise_4_only_members_of_a_room_receive_its_lines() {
         let mut alice = join(&server, "alice");
         let mut bob = join(&server, "bob");
         let mut carol = join(&server, "carol");
-        say(&mut alice, "alice", "/join kitchen");
+        send(&mut alice, "alice", "/join kitchen");
         let told = " alice is now in kitchen";
         for peer in [&mut alice, &mut bob, &mut carol] {
             assert_eq!(line(peer), told, "{engine}: everyone is told");
         }
-        say(&mut bob, "bob", "/join kitchen");
+        send(&mut bob, "bob", "/join kitchen");
         for peer in [&mut alice, &mut bob, &mut carol] {
             assert_eq!(line(peer), " bob is now in kitchen", "{engine}");
         }
-        say(&mut carol, "carol", "outside");
+        send(&mut carol, "carol", "outside");
         assert_eq!(line(&mut carol), "carol: outside", "{engine}");
-        say(&mut alice, "alice", "inside");
+        send(&mut alice, "alice", "inside");
         for peer in [&mut alice, &mut bob] {
             assert_eq!(line(peer), "alice: inside", "{engine}: no line of carol");
         }
         // Back to the room where everyone begins.
-        say(&mut alice, "alice", "/join");
+        send(&mut alice, "alice", "/join");
         assert_eq!(
             line(&mut carol),
             " alice is back",
             "{engine}: carol has received nothing from the kitchen"
         );
-        say(&mut alice, "alice", "out again");
+        send(&mut alice, "alice", "out again");
         assert_eq!(line(&mut carol), "alice: out again", "{engine}");
-        say(&mut bob, "bob", "alone");
+        send(&mut bob, "bob", "alone");
         assert_eq!(line(&mut bob), " alice is back", "{engine}");
         assert_eq!(line(&mut bob), "bob: alone", "{engine}");
     }
@@ -266,7 +266,7 @@ fn exercise_4_only_members_of_a_room_receive_its_lines() {
 fn exercise_4_the_name_of_a_room_is_sanitized() {
     let server = server("threads");
     let mut alice = join(&server, "alice");
-    say(&mut alice, "alice", "/join  a\nb\x1b[2J: c ");
+    send(&mut alice, "alice", "/join  a\nb\x1b[2J: c ");
     assert_eq!(
         line(&mut alice),
         " alice is now in a b\u{FFFD}[2J_ c",

@@ -1,4 +1,4 @@
-//! Chapter 5: what the group chat promises, first without a network, then with both engines.
+//! Chapter 5: tests of the group chat, first without a network, then with both engines.
 
 mod support;
 
@@ -25,7 +25,7 @@ fn message(name: &str, text: &str) -> Message {
     }
 }
 
-/// What a decoder makes of these pieces.
+/// What a decoder returns for these pieces.
 fn decoded<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Result<Message, Refusal>> {
     let mut decoder = Decoder::new();
     pieces
@@ -34,7 +34,7 @@ fn decoded<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Result<Message
         .collect()
 }
 
-/// At which byte a text is refused, and what was expected there.
+/// The byte at which a text is refused, and what was expected there.
 fn refusal(text: &str) -> (usize, &'static str) {
     match Message::decode(text.as_bytes()) {
         Err(Malformed { at, expected }) => (at, expected),
@@ -62,7 +62,7 @@ fn a_message_cut_at_any_byte_arrives_whole() {
 }
 
 #[test]
-fn an_encoded_message_is_decoded_to_the_same() {
+fn a_message_is_the_same_after_encoding_and_decoding() {
     let every: String = (0..0x3000)
         .filter_map(char::from_u32)
         .chain(['😀', '\u{10FFFF}'])
@@ -74,7 +74,7 @@ fn an_encoded_message_is_decoded_to_the_same() {
 }
 
 #[test]
-fn fields_come_in_any_order_the_last_of_two_counts_and_unknown_ones_are_skipped() {
+fn fields_have_any_order_the_last_of_two_counts_and_unknown_fields_are_skipped() {
     for text in [
         r#"{"name":"a","msg":"b"}"#,
         "\t{ \"msg\" : \"b\" ,\r \"name\" : \"a\" } ",
@@ -187,7 +187,7 @@ fn a_message_may_be_as_long_as_the_limit_and_no_longer() {
         let fits = of_length(MAX_MESSAGE);
         let messages = decoded(fits.as_bytes().chunks(piece));
         assert!(messages.len() == 1 && messages[0].is_ok());
-        // The newline alone is over the limit here, and the object ends before it.
+        // With one byte less, only the newline would be over the limit, and the object would fit.
         let too_long = of_length(MAX_MESSAGE + 2) + &of_length(100);
         assert_eq!(
             decoded(too_long.as_bytes().chunks(piece)),
@@ -198,34 +198,35 @@ fn a_message_may_be_as_long_as_the_limit_and_no_longer() {
 
 // ------------------------------------------------------------------ the room
 
-/// Plays events in a room; gives the lines for everyone and those for one, without their stamps.
-struct Play {
+/// A room without a server. It returns the lines for everyone and the lines for one member, with
+/// `|` for each stamp.
+struct TestRoom {
     room: Room,
 }
 
-impl Play {
+impl TestRoom {
     fn new() -> Self {
         let mut room = Room::new();
         room.set_time("2019-03-21 17:30:00".to_owned());
         Self { room }
     }
 
-    /// Lets members with these names come in; the first has number 0.
+    /// A room with members of these names. The first one has id 0.
     fn with(names: &[&str]) -> Self {
-        let mut play = Self::new();
+        let mut test = Self::new();
         for (id, name) in (0..).zip(names) {
-            play.room.join(id);
-            play.says(id, name, "\n");
+            test.room.join(id);
+            test.send(id, name, "\n");
         }
-        play
+        test
     }
 
-    fn says(&mut self, id: u64, name: &str, text: &str) -> String {
+    fn send(&mut self, id: u64, name: &str, text: &str) -> String {
         self.room.hear(id, Ok(message(name, text)));
-        self.told().0
+        self.take_output().0
     }
 
-    fn told(&mut self) -> (String, Vec<(u64, String)>) {
+    fn take_output(&mut self) -> (String, Vec<(u64, String)>) {
         let text = |bytes| {
             let text: String = String::from_utf8(bytes).expect("is text");
             text.replace("[2019-03-21 17:30:00]", "|")
@@ -254,27 +255,27 @@ fn a_line_has_time_name_and_text() {
 
 #[test]
 fn a_blank_text_is_a_hello_and_is_not_broadcast() {
-    let mut play = Play::new();
-    play.room.join(0);
-    assert_eq!(play.says(0, "a", " \n"), "| a joined, 1 here\n");
-    assert_eq!(play.says(0, "a", ""), "");
-    assert_eq!(play.says(0, "a", "x\n\n"), "|a: x\n");
+    let mut test = TestRoom::new();
+    test.room.join(0);
+    assert_eq!(test.send(0, "a", " \n"), "| a joined, 1 here\n");
+    assert_eq!(test.send(0, "a", ""), "");
+    assert_eq!(test.send(0, "a", "x\n\n"), "|a: x\n");
 }
 
 #[test]
 fn a_name_in_use_gets_a_number_and_a_free_name_does_not() {
-    let mut play = Play::with(&["a", "b"]);
-    play.room.join(2);
-    assert_eq!(play.says(2, "a", "x"), "| a#2 joined, 3 here\n|a#2: x\n");
-    play.room.join(3);
-    assert_eq!(play.says(3, "a", "x"), "| a#3 joined, 4 here\n|a#3: x\n");
-    assert_eq!(play.says(0, "c", "x"), "| a is now c\n|c: x\n");
-    play.room.leave(3);
-    assert_eq!(play.told().0, "| a#3 left, 3 here\n");
-    play.room.join(4);
-    assert_eq!(play.says(4, "a", ""), "| a joined, 4 here\n");
+    let mut test = TestRoom::with(&["a", "b"]);
+    test.room.join(2);
+    assert_eq!(test.send(2, "a", "x"), "| a#2 joined, 3 here\n|a#2: x\n");
+    test.room.join(3);
+    assert_eq!(test.send(3, "a", "x"), "| a#3 joined, 4 here\n|a#3: x\n");
+    assert_eq!(test.send(0, "c", "x"), "| a is now c\n|c: x\n");
+    test.room.leave(3);
+    assert_eq!(test.take_output().0, "| a#3 left, 3 here\n");
+    test.room.join(4);
+    assert_eq!(test.send(4, "a", ""), "| a joined, 4 here\n");
     assert_eq!(
-        play.says(2, "a", "y"),
+        test.send(2, "a", "y"),
         "|a#2: y\n",
         "a member that has a number keeps it"
     );
@@ -310,10 +311,10 @@ fn names_are_sanitized() {
         ("C# 中", "C# 中"),
         (tail.as_str(), &cut[..cut.len() - 6]),
     ] {
-        let mut play = Play::new();
-        play.room.join(0);
+        let mut test = TestRoom::new();
+        test.room.join(0);
         assert_eq!(
-            play.says(0, asked, ""),
+            test.send(0, asked, ""),
             format!("| {shown} joined, 1 here\n"),
             "{asked:?}"
         );
@@ -322,9 +323,9 @@ fn names_are_sanitized() {
 
 #[test]
 fn no_text_forges_a_line_of_another_member() {
-    let mut play = Play::with(&["a", "b"]);
+    let mut test = TestRoom::with(&["a", "b"]);
     let forged = "x\n[2019-03-21 17:30:00]a: I owe b a beer\r\n\u{2028}[..]a: too\u{85}\x1b[2K";
-    let line = play.says(1, "b", forged);
+    let line = test.send(1, "b", forged);
     assert_eq!(
         line.lines()
             .filter(|line| !line.starts_with("    "))
@@ -340,10 +341,10 @@ fn no_text_forges_a_line_of_another_member() {
 
 #[test]
 fn no_name_forges_a_line_of_another_member() {
-    let mut play = Play::with(&["a", "a"]);
-    play.room.join(2);
+    let mut test = TestRoom::with(&["a", "a"]);
+    test.room.join(2);
     for name in ["a", "a#1", "a\u{200D}", "a: hi", " a", "a\n"] {
-        let line = play.says(2, name, "x");
+        let line = test.send(2, name, "x");
         let line = line.lines().last().expect("there is one");
         assert!(
             !line.starts_with("|a: ") && !line.starts_with("|a#1: "),
@@ -354,13 +355,13 @@ fn no_name_forges_a_line_of_another_member() {
 
 #[test]
 fn the_answer_to_who_goes_only_to_the_member_that_asks() {
-    let mut play = Play::with(&["a", "b"]);
-    play.room.join(2);
-    play.told();
-    assert_eq!(play.says(1, "b", "/who\n"), "");
-    play.room.hear(1, Ok(message("b", "/who\n")));
+    let mut test = TestRoom::with(&["a", "b"]);
+    test.room.join(2);
+    test.take_output();
+    assert_eq!(test.send(1, "b", "/who\n"), "");
+    test.room.hear(1, Ok(message("b", "/who\n")));
     let answer = (1, "| 2 here: a, b; 1 without a name\n".to_owned());
-    assert_eq!(play.told(), (String::new(), vec![answer]));
+    assert_eq!(test.take_output(), (String::new(), vec![answer]));
 }
 
 #[test]
@@ -368,10 +369,10 @@ fn the_answer_to_who_lists_at_most_a_hundred_names() {
     let names: Vec<String> = (0..=MAX_LISTED).map(|n| format!("n{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (present, end) in [(MAX_LISTED, ", n99\n"), (MAX_LISTED + 1, ", n99, …\n")] {
-        let mut play = Play::with(&names[..present]);
-        play.told();
-        play.room.hear(0, Ok(message("n0", "/who")));
-        let (_, answer) = &play.told().1[0];
+        let mut test = TestRoom::with(&names[..present]);
+        test.take_output();
+        test.room.hear(0, Ok(message("n0", "/who")));
+        let (_, answer) = &test.take_output().1[0];
         assert!(
             answer.starts_with(&format!("| {present} here: n0, n1, ")),
             "{answer}"
@@ -382,8 +383,8 @@ fn the_answer_to_who_lists_at_most_a_hundred_names() {
 
 #[test]
 fn only_the_sender_is_told_what_is_wrong_with_its_message() {
-    let mut play = Play::with(&["a"]);
-    play.room.hear(
+    let mut test = TestRoom::with(&["a"]);
+    test.room.hear(
         0,
         Err(Refusal::Malformed(Malformed {
             at: 3,
@@ -391,33 +392,36 @@ fn only_the_sender_is_told_what_is_wrong_with_its_message() {
         })),
     );
     let notice = (0, "| not a message: expected ':' at byte 3\n".to_owned());
-    assert_eq!(play.told(), (String::new(), vec![notice]));
+    assert_eq!(test.take_output(), (String::new(), vec![notice]));
 }
 
 #[test]
-fn a_large_room_does_not_announce() {
+fn a_large_room_does_not_announce_joins_and_leaves() {
     let names: Vec<String> = (0..=MAX_ANNOUNCED).map(|n| format!("n{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut play = Play::with(&names[..MAX_ANNOUNCED - 1]);
+    let mut test = TestRoom::with(&names[..MAX_ANNOUNCED - 1]);
     let last = u64::try_from(MAX_ANNOUNCED).expect("is small");
-    play.room.join(last);
+    test.room.join(last);
     assert_eq!(
-        play.says(last, "x", ""),
+        test.send(last, "x", ""),
         format!("| x joined, {MAX_ANNOUNCED} here\n")
     );
-    play.room.join(last + 1);
-    assert_eq!(play.says(last + 1, "y", ""), "");
-    assert_eq!(play.says(last + 1, "y", "hi"), "|y: hi\n");
-    play.room.leave(last + 1);
-    assert_eq!(play.told().0, format!("| y left, {MAX_ANNOUNCED} here\n"));
+    test.room.join(last + 1);
+    assert_eq!(test.send(last + 1, "y", ""), "");
+    assert_eq!(test.send(last + 1, "y", "hi"), "|y: hi\n");
+    test.room.leave(last + 1);
+    assert_eq!(
+        test.take_output().0,
+        format!("| y left, {MAX_ANNOUNCED} here\n")
+    );
 }
 
 #[test]
 fn a_connection_without_a_name_leaves_without_a_notice() {
-    let mut play = Play::with(&["a"]);
-    play.room.join(1);
-    play.room.leave(1);
-    assert_eq!(play.told().0, "");
+    let mut test = TestRoom::with(&["a"]);
+    test.room.join(1);
+    test.room.leave(1);
+    assert_eq!(test.take_output().0, "");
 }
 
 #[test]
@@ -429,18 +433,18 @@ fn a_random_name_is_one_of_the_ten_and_not_always_the_same() {
 
 // ------------------------------------------------------------------ both engines
 
-/// Runs each of these with `--engine threads` and with `--engine polling`.
+/// Makes two tests of each of these functions: with `--engine threads` and with `--engine polling`.
 macro_rules! with_both_engines {
-    ($($promise:ident)*) => {
-        mod threads { $(#[test] fn $promise() { super::$promise("threads"); })* }
-        mod polling { $(#[test] fn $promise() { super::$promise("polling"); })* }
+    ($($test:ident)*) => {
+        mod threads { $(#[test] fn $test() { super::$test("threads"); })* }
+        mod polling { $(#[test] fn $test() { super::$test("polling"); })* }
     };
 }
 
 with_both_engines! {
     everyone_receives_all_lines_in_the_same_order
     an_object_without_a_newline_is_delivered_at_once
-    a_message_may_come_in_pieces_and_several_in_one
+    a_read_may_return_a_part_of_a_message_or_several_messages
     a_bad_message_does_not_stop_the_next_one_and_only_its_sender_is_told
     a_member_that_sends_too_long_a_message_is_told_and_disconnected
     everyone_receives_the_last_line_of_a_member_that_half_closes
@@ -448,12 +452,12 @@ with_both_engines! {
     a_new_member_receives_nothing_from_before
     a_reset_does_not_stop_the_server
     half_a_message_or_silence_does_not_disturb_the_group
-    piped_input_is_delivered_and_answered_to_its_end
-    two_clients_chat
+    all_piped_input_is_delivered_and_answered
+    two_clients_can_chat
     the_command_name_changes_the_name
     a_client_that_loses_its_server_says_so_in_one_sentence
     the_server_continues_after_its_standard_output_is_closed
-    without_a_role_the_program_hosts_a_group_and_others_join_it
+    a_program_without_a_role_hosts_a_group_and_others_join_it
     a_host_at_an_unspecified_address_joins_its_own_group
 }
 
@@ -461,7 +465,7 @@ fn server(engine: &str) -> Server {
     Server::start(BINARY, &["--engine", engine])
 }
 
-/// Connects, says hello, and waits until everyone knows.
+/// Connects, sends a hello, and waits for the notice.
 fn join(server: &Server, name: &str) -> Peer {
     let mut peer = server.connect();
     peer.send(message(name, "\n").encode());
@@ -469,7 +473,7 @@ fn join(server: &Server, name: &str) -> Peer {
     peer
 }
 
-/// The next line that is no notice, without its stamp.
+/// The next line that is not a notice, without its stamp.
 fn chat_line(peer: &mut Peer) -> String {
     loop {
         let line = peer.line();
@@ -505,14 +509,14 @@ fn everyone_receives_all_lines_in_the_same_order(engine: &str) {
 }
 
 fn an_object_without_a_newline_is_delivered_at_once(engine: &str) {
-    // What `json.dumps` makes of the tutorial's first name, without a newline after it.
+    // This is what `json.dumps` returns for the tutorial's first name. No newline follows.
     let server = server(engine);
     let mut peer = server.connect();
     peer.send(r#"{"name": "\u4e1a\u51b0\u8776", "msg": "\u4f60\u597d\n"}"#);
     assert_eq!(chat_line(&mut peer), "业冰蝶: 你好");
 }
 
-fn a_message_may_come_in_pieces_and_several_in_one(engine: &str) {
+fn a_read_may_return_a_part_of_a_message_or_several_messages(engine: &str) {
     let server = server(engine);
     let mut peer = server.connect();
     peer.socket().set_nodelay(true).expect("is connected");
@@ -554,8 +558,8 @@ fn a_member_that_sends_too_long_a_message_is_told_and_disconnected(engine: &str)
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let mut peer = join(&server, "long");
-    // What comes after the end of its time is thrown away; left unread, it would reset the connection
-    // and take the notice back.
+    // The server reads and discards the rest of the message. If the rest stayed unread, closing
+    // would reset the connection, and the notice could be lost.
     peer.send("x".repeat(10 * MAX_MESSAGE));
     let notice = format!(" too long: a message has at most {MAX_MESSAGE} bytes");
     assert_eq!(peer.line()[STAMP..], notice);
@@ -608,10 +612,10 @@ fn a_new_member_receives_nothing_from_before(engine: &str) {
 fn a_reset_does_not_stop_the_server(engine: &str) {
     let server = server(engine);
     let mut witness = join(&server, "witness");
-    let mut rude = server.connect();
-    rude.send(message("rude", "unread").encode());
-    rude.reset();
-    witness.line_with("rude left");
+    let mut resetting = server.connect();
+    resetting.send(message("reset", "unread").encode());
+    resetting.reset();
+    witness.line_with("reset left");
     witness.send(message("witness", "still there?").encode());
     assert_eq!(chat_line(&mut witness), "witness: still there?");
 }
@@ -628,7 +632,7 @@ fn half_a_message_or_silence_does_not_disturb_the_group(engine: &str) {
     assert!(who[STAMP..].starts_with(" 1 here: witness"), "{who}");
 }
 
-fn piped_input_is_delivered_and_answered_to_its_end(engine: &str) {
+fn all_piped_input_is_delivered_and_answered(engine: &str) {
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let address = server.address.to_string();
@@ -642,7 +646,7 @@ fn piped_input_is_delivered_and_answered_to_its_end(engine: &str) {
     );
 }
 
-fn two_clients_chat(engine: &str) {
+fn two_clients_can_chat(engine: &str) {
     let server = server(engine);
     let mut alice = Client::start(BINARY, server.address, &["--name", "alice"]);
     alice.line_with("alice joined, 1 here");
@@ -695,14 +699,14 @@ fn the_server_continues_after_its_standard_output_is_closed(engine: &str) {
     }
 }
 
-fn without_a_role_the_program_hosts_a_group_and_others_join_it(engine: &str) {
+fn a_program_without_a_role_hosts_a_group_and_others_join_it(engine: &str) {
     let mut command = Command::new(BINARY);
     command.args(["127.0.0.1:0", "--engine", engine, "--name", "host"]);
     let mut host = Client::spawn(command);
     let line = host.line();
     let address = line
         .strip_prefix("hosting at ")
-        .expect("says where")
+        .expect("prints its address")
         .to_owned();
     host.line_with("host joined, 1 here");
     let (status, output, errors) = run(BINARY, &[&address, "--name", "guest"], "hi\n");
@@ -714,7 +718,7 @@ fn without_a_role_the_program_hosts_a_group_and_others_join_it(engine: &str) {
     assert_eq!(host.wait().0, 0);
 }
 
-/// On Windows nobody can connect to `0.0.0.0`, although a listener can have that address.
+/// On Windows no client can connect to `0.0.0.0`, although a listener can have that address.
 fn a_host_at_an_unspecified_address_joins_its_own_group(engine: &str) {
     let mut command = Command::new(BINARY);
     command.args(["0.0.0.0:0", "--engine", engine, "--name", "host"]);
@@ -739,7 +743,7 @@ fn the_client_sends_what_the_tutorials_server_understands() {
         server.line(),
         r#"{"name": "业冰蝶", "msg": "say \"hi\"\n"}"#
     );
-    // Its answer has no stamp of ours, and the client shows what it gets.
+    // The client shows the server's line as it is.
     server.send("[2019-03-21 17:30:00]业冰蝶: say \"hi\"\n");
     assert_eq!(client.line(), "[2019-03-21 17:30:00]业冰蝶: say \"hi\"");
 }

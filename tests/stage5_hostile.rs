@@ -1,7 +1,9 @@
-//! Chapter 5 under attack: nobody can take the group down, whichever engine serves it.
+//! Chapter 5: tests with hostile clients and servers. No client can stop the group, with either
+//! engine.
 //!
-//! What is asserted is what arrives, in which order, who is still there, and how much memory and
-//! how many descriptors and threads that took, where `/proc` tells. Times are for the benchmark.
+//! The tests check what arrives, in which order, and which members are still connected. Where
+//! `/proc` exists, they also check the memory, the descriptors and the threads of the server. They
+//! check no times. The benchmark measures those.
 
 mod support;
 
@@ -22,11 +24,11 @@ const BINARY: &str = env!("CARGO_BIN_EXE_stage5-group");
 /// The stamp of a line, `[2019-03-21 17:30:00]`, in bytes.
 const STAMP: usize = 21;
 
-/// Runs each of these with `--engine threads` and with `--engine polling`.
+/// Makes two tests of each of these functions: with `--engine threads` and with `--engine polling`.
 macro_rules! with_both_engines {
-    ($($(#[$only:meta])? $promise:ident)*) => {
-        mod threads { $($(#[$only])? #[test] fn $promise() { super::$promise("threads"); })* }
-        mod polling { $($(#[$only])? #[test] fn $promise() { super::$promise("polling"); })* }
+    ($($(#[$only:meta])? $test:ident)*) => {
+        mod threads { $($(#[$only])? #[test] fn $test() { super::$test("threads"); })* }
+        mod polling { $($(#[$only])? #[test] fn $test() { super::$test("polling"); })* }
     };
 }
 
@@ -39,14 +41,14 @@ with_both_engines! {
     #[cfg(unix)] a_descriptor_table_that_is_full_again_and_again_is_logged_once
     resets_and_half_messages_leave_nothing_open
     joins_and_leaves_leave_nothing_open
-    a_flood_does_not_keep_other_members_from_speaking
+    a_flood_does_not_keep_other_members_from_sending
     only_the_sender_of_rubbish_is_told
     questions_from_a_member_that_does_not_read_cost_little_memory
-    many_members_that_speak_at_once_do_not_push_off_a_reader
+    many_members_that_send_at_once_do_not_disconnect_a_reader
     a_log_that_nobody_reads_does_not_delay_the_group
     a_disconnected_member_still_receives_unsent_data
     a_reset_of_a_member_that_is_behind_is_not_called_slow
-    members_with_one_name_get_different_numbers
+    members_with_the_same_name_get_different_numbers
 }
 
 fn server(engine: &str) -> Server {
@@ -58,7 +60,7 @@ fn message(name: &str, text: &str) -> String {
     Message { name, text }.encode()
 }
 
-/// Connects, says hello, and waits until the room knows.
+/// Connects, sends a hello and a question, and waits for the answer.
 fn join(server: &Server, name: &str) -> Peer {
     let mut peer = server.connect();
     peer.send(message(name, "\n") + &message(name, "/who"));
@@ -66,7 +68,8 @@ fn join(server: &Server, name: &str) -> Peer {
     peer
 }
 
-/// A number from `/proc/PID/status`, as `VmHWM` in KiB or `Threads`; `None` where there is none.
+/// A number from `/proc/PID/status`, for example `Threads`, or `VmHWM` in KiB. `None` if there is
+/// none.
 fn status(server: &Server, key: &str) -> Option<usize> {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).ok()?;
     let line = status
@@ -89,11 +92,12 @@ fn assert_memory_under(server: &Server, mebibytes: usize) {
     }
 }
 
-/// Waits until something holds. It asks the server a question in between, so it never sleeps.
+/// Waits until `holds` returns true. It does not sleep: it sends the server a question, and waits
+/// for the answer.
 fn wait_until(witness: &mut Peer, what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {
-        assert!(Instant::now() < deadline, "it never came about: {what}");
+        assert!(Instant::now() < deadline, "this never happened: {what}");
         witness.send(message("witness", "/who"));
         witness.line_with(" here: ");
     }
@@ -113,10 +117,10 @@ fn read_numbers(peer: &mut Peer, name: &str, numbers: std::ops::Range<usize>) {
 }
 
 fn members_that_never_read_are_disconnected_and_the_others_receive_everything(engine: &str) {
-    const SLEEPERS: usize = 100;
+    const STALLED: usize = 100;
     const MESSAGES: usize = 20_000;
     let server = server(engine);
-    let _sleepers: Vec<TcpStream> = (0..SLEEPERS)
+    let _stalled: Vec<TcpStream> = (0..STALLED)
         .map(|_| TcpStream::connect(server.address).expect("the server accepts"))
         .collect();
     let readers: Vec<_> = (0..5)
@@ -126,7 +130,7 @@ fn members_that_never_read_are_disconnected_and_the_others_receive_everything(en
         })
         .collect();
     let mut sender = join(&server, "sender");
-    // It waits for its own lines to come round, so that the readers can keep up with it.
+    // The sender waits until its own lines come back. So the readers can keep up.
     let padding = "x".repeat(1000);
     for from in (0..MESSAGES).step_by(200) {
         let burst = (from..from + 200).map(|n| message("sender", &format!("{n} {padding}")));
@@ -134,9 +138,9 @@ fn members_that_never_read_are_disconnected_and_the_others_receive_everything(en
         read_numbers(&mut sender, "sender", from..from + 200);
     }
     for reader in readers {
-        reader.join().expect("gets everything");
+        reader.join().expect("receives everything");
     }
-    for _ in 0..SLEEPERS {
+    for _ in 0..STALLED {
         server.wait_for_log("does not read");
     }
     assert_memory_under(&server, 64);
@@ -153,12 +157,12 @@ fn a_slow_member_receives_a_whole_burst(engine: &str) {
         sender.send(burst.collect::<String>());
         read_numbers(&mut sender, "sender", from..from + 200);
     }
-    // All of it has been said before the slow one reads its first byte.
+    // Everything has been sent before the slow member reads its first byte.
     read_numbers(&mut slow, "sender", 0..MESSAGES);
 }
 
-/// Says so much that a member that does not read is behind, and less than would have it dropped.
-/// Returns how many numbered messages that were.
+/// Sends so much that a member that does not read is behind, but so little that it stays connected.
+/// Returns the number of messages.
 fn fall_behind(sender: &mut Peer) -> usize {
     let padding = "x".repeat(32 * 1024);
     let count = MAX_BEHIND * 3 / 4 / padding.len();
@@ -186,13 +190,13 @@ fn a_member_that_leaves_still_receives_unsent_data(engine: &str) {
 fn a_disconnected_member_still_receives_unsent_data(engine: &str) {
     let server = server(engine);
     let mut sender = join(&server, "sender");
-    let mut rude = join(&server, "rude");
+    let mut long = join(&server, "long");
     let count = fall_behind(&mut sender);
-    rude.send("x".repeat(5 * MAX_MESSAGE));
-    sender.line_with(" rude left");
-    read_numbers(&mut rude, "sender", 0..count);
-    rude.line_with("too long");
-    assert_eq!(rude.rest(), b"", "then the end of file");
+    long.send("x".repeat(5 * MAX_MESSAGE));
+    sender.line_with(" long left");
+    read_numbers(&mut long, "sender", 0..count);
+    long.line_with("too long");
+    assert_eq!(long.rest(), b"", "then the end of file");
 }
 
 fn a_reset_of_a_member_that_is_behind_is_not_called_slow(engine: &str) {
@@ -206,7 +210,7 @@ fn a_reset_of_a_member_that_is_behind_is_not_called_slow(engine: &str) {
     sender.line_with(" behind left");
 }
 
-/// Takes so many bytes of what a member is sent next.
+/// Takes the next `length` bytes for a member.
 fn take(tape: &Tape, cursor: &mut Cursor, length: usize) -> String {
     let next = tape.next(cursor).expect("it is not too far behind");
     let taken = String::from_utf8(next[..length].to_vec()).expect("is text");
@@ -214,7 +218,7 @@ fn take(tape: &Tape, cursor: &mut Cursor, length: usize) -> String {
     taken
 }
 
-/// Takes everything that a member is sent.
+/// Takes all bytes for a member.
 fn take_all(tape: &Tape, cursor: &mut Cursor) -> String {
     let mut all = String::new();
     while let Some(length @ 1..) = tape.next(cursor).map(<[u8]>::len) {
@@ -241,11 +245,12 @@ fn no_line_is_interrupted_by_another() {
     assert_eq!(
         take_all(&tape, &mut cursor),
         "line\nnotice\n",
-        "what is for everyone comes first"
+        "a line for everyone comes before a notice"
     );
 }
 
-/// A member that has left and received its last line waits for its client to close.
+/// This member has left, and has received its last line. The server only waits until its client
+/// closes.
 #[test]
 fn a_member_that_has_received_everything_is_never_behind() {
     let mut tape = Tape::new();
@@ -275,11 +280,11 @@ fn waiting_notices_have_a_limit() {
 
 fn members_that_never_finish_a_message_do_not_delay_the_others(engine: &str) {
     let server = server(engine);
-    let mut dribblers: Vec<Peer> = (0..300).map(|_| server.connect()).collect();
+    let mut unfinished: Vec<Peer> = (0..300).map(|_| server.connect()).collect();
     let (mut witness, mut other) = (join(&server, "witness"), join(&server, "other"));
     for (round, byte) in "{\"name\": \"drib".bytes().enumerate() {
-        for dribbler in &mut dribblers {
-            dribbler.send([byte]);
+        for member in &mut unfinished {
+            member.send([byte]);
         }
         witness.send(message("witness", &format!("{round}")));
         read_numbers(&mut other, "witness", round..round + 1);
@@ -294,14 +299,14 @@ fn a_full_descriptor_table_does_not_stop_the_conversation(engine: &str) {
     command.args(["-c", &script]);
     let server = Server::spawn(command);
     let (mut witness, mut other) = (join(&server, "witness"), join(&server, "other"));
-    let mut crowd: Vec<Peer> = (0..120).map(|_| server.connect()).collect();
+    let mut members: Vec<Peer> = (0..120).map(|_| server.connect()).collect();
     server.wait_for_log("cannot accept");
     witness.send(message("witness", "0"));
     read_numbers(&mut other, "witness", 0..1);
-    // The last of the crowd is outside, and gets in as soon as there is room.
-    let mut last = crowd.pop().expect("there is a crowd");
+    // The last client waits in the backlog. It is accepted as soon as a descriptor is free.
+    let mut last = members.pop().expect("there are some");
     last.send(message("last", "let me in"));
-    drop(crowd);
+    drop(members);
     other.line_with("]last: let me in");
     drop((witness, other, last));
     let log = server.end_and_read_log();
@@ -309,10 +314,10 @@ fn a_full_descriptor_table_does_not_stop_the_conversation(engine: &str) {
         .iter()
         .filter(|line| line.contains("cannot accept"))
         .count();
-    assert_eq!(again, 0, "it was said before");
+    assert_eq!(again, 0, "it has been logged before");
 }
 
-/// Each time a member leaves, the one client that waits gets in, and then the next one waits.
+/// Each time a member leaves, the one client that waits is accepted, and then the next one waits.
 #[cfg(unix)] // `ulimit`
 fn a_descriptor_table_that_is_full_again_and_again_is_logged_once(engine: &str) {
     let mut command = Command::new("sh");
@@ -320,7 +325,7 @@ fn a_descriptor_table_that_is_full_again_and_again_is_logged_once(engine: &str) 
     command.args(["-c", &script]);
     let server = Server::spawn(command);
     let mut witness = join(&server, "witness");
-    let mut inside = Vec::new();
+    let mut accepted = Vec::new();
     let mut waiting = loop {
         let mut next = server.connect();
         next.send(message("next", "/who"));
@@ -331,14 +336,14 @@ fn a_descriptor_table_that_is_full_again_and_again_is_logged_once(engine: &str) 
         if next.has_nothing_yet() {
             break next;
         }
-        inside.push(next);
-        assert!(inside.len() < 20, "there is room for everybody");
+        accepted.push(next);
+        assert!(accepted.len() < 20, "the descriptor table never fills");
     };
     for _ in 0..5 {
-        inside.pop();
+        accepted.pop();
         waiting.send(message("next", "let me in"));
         witness.line_with(": let me in");
-        inside.push(std::mem::replace(&mut waiting, server.connect()));
+        accepted.push(std::mem::replace(&mut waiting, server.connect()));
         for _ in 0..20 {
             witness.send(message("witness", "/who"));
             witness.line_with(" here: ");
@@ -346,7 +351,7 @@ fn a_descriptor_table_that_is_full_again_and_again_is_logged_once(engine: &str) 
     }
     let log = server.end_and_read_log();
     let again = log.iter().filter(|line| line.contains("cannot accept"));
-    assert_eq!(again.count(), 0, "it was said before");
+    assert_eq!(again.count(), 0, "it has been logged before");
 }
 
 fn resets_and_half_messages_leave_nothing_open(engine: &str) {
@@ -358,15 +363,17 @@ fn resets_and_half_messages_leave_nothing_open(engine: &str) {
         if round % 2 == 0 {
             peer.send("{\"name\": \"half");
         } else {
-            // Its own line comes back, and a socket that is closed with that unread is reset.
-            peer.send(message("rude", "x"));
+            // Its own line comes back. A socket that is closed with this line unread sends a reset.
+            peer.send(message("reset", "x"));
             peer.reset();
         }
     }
     let after = || (descriptors(&server), status(&server, "Threads"));
-    wait_until(&mut witness, "everything is given back", || {
-        after() == before
-    });
+    wait_until(
+        &mut witness,
+        "every descriptor and thread is released",
+        || after() == before,
+    );
     assert_memory_under(&server, 64);
 }
 
@@ -380,13 +387,15 @@ fn joins_and_leaves_leave_nothing_open(engine: &str) {
         witness.line_with("hello");
     }
     let after = || (descriptors(&server), status(&server, "Threads"));
-    wait_until(&mut witness, "everything is given back", || {
-        after() == before
-    });
+    wait_until(
+        &mut witness,
+        "every descriptor and thread is released",
+        || after() == before,
+    );
     assert_memory_under(&server, 64);
 }
 
-fn a_flood_does_not_keep_other_members_from_speaking(engine: &str) {
+fn a_flood_does_not_keep_other_members_from_sending(engine: &str) {
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let flooder = TcpStream::connect(server.address).expect("the server accepts");
@@ -434,7 +443,7 @@ fn only_the_sender_of_rubbish_is_told(engine: &str) {
     witness.send(message("witness", "0"));
     assert!(
         witness.line().ends_with("]witness: 0"),
-        "nothing has come before it"
+        "nothing came before it"
     );
     assert_memory_under(&server, 64);
 }
@@ -442,7 +451,7 @@ fn only_the_sender_of_rubbish_is_told(engine: &str) {
 fn questions_from_a_member_that_does_not_read_cost_little_memory(engine: &str) {
     let server = server(engine);
     let long = "😀".repeat(MAX_NAME);
-    let _crowd: Vec<Peer> = (0..MAX_LISTED).map(|_| join(&server, &long)).collect();
+    let _members: Vec<Peer> = (0..MAX_LISTED).map(|_| join(&server, &long)).collect();
     let mut witness = join(&server, "witness");
     let mut asker = join(&server, "asker");
     // Each question has 34 bytes, and its answer 13,000.
@@ -454,27 +463,28 @@ fn questions_from_a_member_that_does_not_read_cost_little_memory(engine: &str) {
     assert_memory_under(&server, 64);
 }
 
-/// Each has said a message of 64 KiB but for its end, and then ends it. A control character becomes
-/// three bytes, so together that is twice what a member may be behind.
-fn many_members_that_speak_at_once_do_not_push_off_a_reader(engine: &str) {
-    const SPEAKERS: usize = 2 * MAX_BEHIND / (3 * 65_000);
+/// Each member first sends a message of nearly 64 KiB without its end, and later the end. The room
+/// replaces each control character by three bytes. So the messages together are twice as long as a
+/// member may be behind.
+fn many_members_that_send_at_once_do_not_disconnect_a_reader(engine: &str) {
+    const SENDERS: usize = 2 * MAX_BEHIND / (3 * 65_000);
     let server = server(engine);
     let mut witness = join(&server, "witness");
-    let mut speakers: Vec<Peer> = (0..SPEAKERS).map(|_| server.connect()).collect();
-    let (end, long) = ("\"}", message("speaker", &"\x7F".repeat(65_000)));
+    let mut senders: Vec<Peer> = (0..SENDERS).map(|_| server.connect()).collect();
+    let (end, long) = ("\"}", message("sender", &"\x7F".repeat(65_000)));
     let beginning = long.trim_end().strip_suffix(end).expect("is its end");
     let mut readers = Vec::new();
-    for speaker in &mut speakers {
-        speaker.send(beginning);
-        let mut reading = speaker.socket().try_clone().expect("can be shared");
+    for sender in &mut senders {
+        sender.send(beginning);
+        let mut reading = sender.socket().try_clone().expect("can be shared");
         readers.push(thread::spawn(move || {
             io::copy(&mut reading, &mut io::sink())
         }));
     }
-    for speaker in &mut speakers {
-        speaker.send(end);
+    for sender in &mut senders {
+        sender.send(end);
     }
-    for _ in 0..SPEAKERS {
+    for _ in 0..SENDERS {
         witness.line_with("�");
     }
     drop(server);
@@ -483,13 +493,13 @@ fn many_members_that_speak_at_once_do_not_push_off_a_reader(engine: &str) {
     }
 }
 
-/// A pager, or a terminal stopped with `Ctrl-S`, does not read the log.
+/// For example, a pager or a terminal stopped with `Ctrl-S` does not read the log.
 fn a_log_that_nobody_reads_does_not_delay_the_group(engine: &str) {
     let mut command = Command::new(BINARY);
     command.args(["server", "127.0.0.1:0", "--engine", engine]);
     let server = Server::spawn_unread(command);
     let mut witness = join(&server, "witness");
-    // Each connection is a line of 45 bytes; a pipe holds 64 KiB.
+    // The log has a line of 45 bytes for each connection. A pipe holds 64 KiB.
     for round in 0..2_000 {
         server.connect();
         witness.send(message("witness", &format!("{round}")));
@@ -497,10 +507,10 @@ fn a_log_that_nobody_reads_does_not_delay_the_group(engine: &str) {
     }
 }
 
-fn members_with_one_name_get_different_numbers(engine: &str) {
+fn members_with_the_same_name_get_different_numbers(engine: &str) {
     let server = server(engine);
     let mut first = join(&server, "业冰蝶");
-    let crowd: Vec<Peer> = (2..50).map(|_| join(&server, "业冰蝶")).collect();
+    let members: Vec<Peer> = (2..50).map(|_| join(&server, "业冰蝶")).collect();
     let mut imitator = join(&server, "业冰蝶#2");
     imitator
         .send(message("业冰蝶#2", "I am the second") + &message(" 业冰蝶\u{200B}", "the first"));
@@ -508,24 +518,26 @@ fn members_with_one_name_get_different_numbers(engine: &str) {
     assert!(line.contains("]业冰蝶#50: "), "{line}");
     let line = first.line_with("the first");
     assert!(line.contains("]业冰蝶#50: "), "{line}");
-    drop(crowd);
+    drop(members);
 }
 
-/// Where the threads run out the newcomer is told, and nobody else notices.
+/// If no thread can start, the new client is told. The other members notice nothing.
 #[cfg(target_os = "linux")] // `/proc` and `prlimit`
 #[test]
-fn a_client_that_finds_no_thread_is_told() {
+fn a_client_is_told_if_no_thread_can_start_for_it() {
     let mut command = Command::new(BINARY);
     command.args(["server", "127.0.0.1:0"]);
-    // What runs out here is the address space. It is to fail a thread's stack, and not a few bytes
-    // for the hub, so the server gets one large heap from the beginning (a setting of glibc).
+    // This test limits the address space. The limit must be too low for the stack of a new
+    // thread, but not for a small allocation of the hub. So the server gets one large heap from the
+    // beginning (settings of glibc).
     command.envs([("MALLOC_ARENA_MAX", "1"), ("MALLOC_TOP_PAD_", "8000000")]);
     let server = Server::spawn(command);
     let (mut witness, mut other) = (join(&server, "witness"), join(&server, "other"));
     let before = status(&server, "VmSize").expect("it runs");
-    let mut inside: Vec<Peer> = (0..10).map(|_| join(&server, "crowd")).collect();
+    let mut accepted: Vec<Peer> = (0..10).map(|_| join(&server, "extra")).collect();
     let after = status(&server, "VmSize").expect("it runs");
-    // Twenty more fit in, and a half: at the edge std aborts, for a thread needs a second stack.
+    // There is space for twenty and a half more members. The half is necessary: a thread needs a
+    // second stack, and std aborts if only that one fails.
     let most = (after + (after - before) / 10 * 41 / 2) * 1024;
     let limited = Command::new("prlimit")
         .args([format!("--pid={}", server.pid()), format!("--as={most}")])
@@ -534,16 +546,16 @@ fn a_client_that_finds_no_thread_is_told() {
     assert!(limited.success());
     loop {
         let mut peer = server.connect();
-        peer.send(message("crowd", "/who"));
+        peer.send(message("extra", "/who"));
         if peer.line().contains("the group is full") {
             assert_eq!(peer.rest(), b"", "then the end of file");
-            // A connection that was reset would refuse the second of these.
+            // If the connection were reset, the second of these would fail.
             peer.send("still");
             peer.send("here");
             break;
         }
-        inside.push(peer);
-        assert!(inside.len() < 50, "there was room for everybody");
+        accepted.push(peer);
+        assert!(accepted.len() < 50, "the server never ran out of threads");
     }
     server.wait_for_log("cannot start a thread");
     witness.send(message("witness", "0"));
@@ -552,7 +564,7 @@ fn a_client_that_finds_no_thread_is_told() {
 
 // ------------------------------------------------------------------ a hostile server
 
-/// A server in the hands of the test, and the client in line mode connected to it.
+/// The client in line mode, connected to a server that the test plays.
 fn client_of_a_hostile_server() -> (Client, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("is bound");
@@ -575,7 +587,7 @@ fn the_client_shows_no_control_characters_of_its_server() {
 }
 
 #[test]
-fn the_client_leaves_an_endless_flood_without_newlines_on_command() {
+fn the_client_can_quit_during_an_endless_flood_without_newlines() {
     let (mut client, server) = client_of_a_hostile_server();
     let mut socket = server.socket().try_clone().expect("can be shared");
     let flood = thread::spawn(move || {
@@ -593,10 +605,7 @@ fn the_client_leaves_an_endless_flood_without_newlines_on_command() {
     let mut socket = server.socket();
     socket.read_to_end(&mut end).expect("the client leaves");
     let sent = flood.join().expect("ends");
-    assert!(
-        sent >= 100_000_000,
-        "the client took {sent} bytes meanwhile"
-    );
+    assert!(sent >= 100_000_000, "the client read only {sent} bytes");
     if let Some(most) = client.peak_memory() {
         assert!(most < 64 * 1024, "{most} KiB");
     }
@@ -608,7 +617,7 @@ fn the_client_leaves_an_endless_flood_without_newlines_on_command() {
 
 // ------------------------------------------------------------------ the decoder, at random
 
-/// Marsaglia's xorshift: enough to be unlike what people think of, and the same in every run.
+/// Marsaglia's xorshift. Its numbers look random, and are the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -637,7 +646,7 @@ const INPUTS: usize = if cfg!(debug_assertions) {
 };
 
 #[test]
-fn the_decoder_understands_every_input_however_it_is_cut() {
+fn the_decoder_returns_the_same_messages_however_the_input_is_cut() {
     let seeds = [
         message("业冰蝶", "你好 \"quoted\" \\ \u{7}\n"),
         "{\"name\": \"\\u4e1a\", \"msg\": \"\\ud83d\\ude00\"}".to_owned(),
@@ -667,7 +676,7 @@ fn the_decoder_understands_every_input_however_it_is_cut() {
         pieces.extend(decoder.push(&input[first..second]));
         pieces.extend(decoder.push(&input[second..]));
         assert_eq!(pieces, whole, "{:?}", String::from_utf8_lossy(&input));
-        // Whatever has come, a newline is the way out.
+        // After any input, a newline begins a new message.
         decoder.push(b"\n");
         let good = Message {
             name: "a".to_owned(),
@@ -688,6 +697,6 @@ fn the_decoder_keeps_at_most_one_message() {
     assert_eq!(
         decoder.push(message("a", "b").as_bytes()),
         [],
-        "and nothing after that"
+        "the decoder returns nothing after that"
     );
 }

@@ -1,4 +1,4 @@
-//! What belongs to no single chapter: the rules that the whole workspace keeps.
+//! Tests of the rules for the whole workspace.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,8 @@ const STAGES: [&str; 5] = [
     "stage5-group",
 ];
 
-/// The files that a chapter hands on to later ones, unchanged.
+/// The files that later chapters copy without a change, and the numbers of the chapters that have
+/// them.
 const SHARED: [(&str, &[usize]); 11] = [
     ("src/clock.rs", &[1, 2, 4, 5]),
     ("src/client.rs", &[1, 2]),
@@ -28,7 +29,7 @@ const SHARED: [(&str, &[usize]); 11] = [
     ("benches/measure/mod.rs", &[2, 5]),
 ];
 
-/// What a student reads first if a chapter differs from another.
+/// The message for a student whose chapter differs from another one.
 const CHANGED: &str = "\
     If you have changed a chapter to solve an exercise, it is expected to differ from the others.\n\
     Use `cargo exercises` and the chapter's own tests, for example `cargo test -p stage1-echo`.";
@@ -64,7 +65,7 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The rule on packages, in two parts: what the manifests ask for...
+/// The manifests ask for no other package.
 #[test]
 fn rand_in_the_last_chapter_is_the_only_dependency() {
     let manifests = files(&root(), "Cargo.toml");
@@ -92,9 +93,10 @@ fn rand_in_the_last_chapter_is_the_only_dependency() {
     }
 }
 
-/// ... and what each member is locked to: the packages it needs, without those that these need.
+/// The lock file agrees. For each package of the workspace it lists the packages that this one uses
+/// directly.
 #[test]
-fn the_lock_file_knows_of_no_other_dependency() {
+fn the_lock_file_has_no_other_dependency() {
     let lock = read(&root().join("Cargo.lock"));
     for package in lock.split("[[package]]").skip(1) {
         let field = |key: &str| package.lines().find_map(|line| line.strip_prefix(key));
@@ -114,7 +116,7 @@ fn the_lock_file_knows_of_no_other_dependency() {
 }
 
 #[test]
-fn there_is_no_unsafe_and_no_extern() {
+fn no_file_contains_unsafe_or_extern() {
     let words = ["un".to_owned() + "safe", "ex".to_owned() + "tern"];
     for path in files(&root(), ".rs") {
         for (number, line) in read(&path).lines().enumerate() {
@@ -132,7 +134,7 @@ fn there_is_no_unsafe_and_no_extern() {
 }
 
 #[test]
-fn no_chapter_uses_another() {
+fn no_chapter_uses_another_chapter() {
     for stage in STAGES {
         let own = stage.replace('-', "_");
         for path in files(&root().join(stage), ".rs") {
@@ -147,7 +149,7 @@ fn no_chapter_uses_another() {
 }
 
 #[test]
-fn what_a_later_chapter_keeps_it_keeps_as_the_same_file() {
+fn shared_files_are_identical_in_all_chapters() {
     for (name, stages) in SHARED {
         let copies = stages
             .iter()
@@ -165,10 +167,10 @@ fn what_a_later_chapter_keeps_it_keeps_as_the_same_file() {
     }
 }
 
-/// A file of the same name in two chapters is either the same file or a different lesson; almost
-/// the same is a mistake.
+/// If files of two chapters have the same name, they are either copies, or they teach different
+/// things. Files that are almost the same are a mistake.
 #[test]
-fn files_of_the_same_name_are_the_same_or_differ_in_earnest() {
+fn files_of_the_same_name_are_identical_or_clearly_different() {
     let mut by_name: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for stage in STAGES {
         for path in files(&root().join(stage).join("src"), ".rs") {
@@ -180,7 +182,7 @@ fn files_of_the_same_name_are_the_same_or_differ_in_earnest() {
             by_name.entry(name).or_default().push(path);
         }
     }
-    // In these two, names of crates and modules are what differs.
+    // In these two, only the names of crates and modules may differ.
     by_name.remove("main.rs");
     by_name.remove("lib.rs");
     for paths in by_name.values() {
@@ -194,7 +196,7 @@ fn files_of_the_same_name_are_the_same_or_differ_in_earnest() {
                 let both = format!("{} and {}", other.display(), path.display());
                 assert!(
                     text == before || new > 6,
-                    "{CHANGED}\n\n{both} differ by {new} lines only"
+                    "{CHANGED}\n\n{both} differ by only {new} lines"
                 );
             }
         }

@@ -1,14 +1,14 @@
-//! How fast is the echo? Starts the server, connects clients, lets each of them send a line, wait
-//! for the answer, and send the next.
+//! How fast is the echo server? This benchmark starts it and connects clients. Each busy client
+//! sends a line, waits for the answer, and then sends the next line.
 //!
 //! ```text
 //! cargo bench -p stage2-select                          all loads, about half a minute
 //! cargo bench -p stage2-select -- --quick               a few seconds: is every answer right?
 //! cargo bench -p stage2-select -- --members 500         another number of clients
-//! cargo bench -p stage2-select -- --peer HOST:PORT      beside a server that already runs
+//! cargo bench -p stage2-select -- --peer HOST:PORT      also measures a server that already runs
 //! ```
 //!
-//! The clients are one thread: it tries each socket in turn, as the server does.
+//! One thread plays all clients. It tries each socket in turn, as the server does.
 
 mod measure;
 
@@ -18,12 +18,12 @@ use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use measure::{Options, PATIENCE, Server, figure, percentile, table};
+use measure::{Options, Server, TIMEOUT, figure, percentile, table};
 
-/// What every client sends.
+/// The line that every client sends.
 const LINE: &[u8] = b"How fast is the echo?\n";
 
-/// How much longer the answer is: `[Thu Mar 21 12:55:05 2019] `.
+/// The length of the stamp before each answer, for example `[Thu Mar 21 12:55:05 2019] `.
 const STAMP: usize = 27;
 
 fn main() -> ExitCode {
@@ -36,17 +36,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs every load, then looks at the server at rest, and prints a table of each.
+/// Runs every load, then measures the idle server. Prints one table for each.
 fn compare(options: &Options) -> io::Result<()> {
     if let Some(word) = options.rest.first() {
-        return Err(io::Error::other(format!("what is {word}?")));
+        return Err(io::Error::other(format!("unknown argument: {word}")));
     }
     let time = Duration::from_millis(if options.quick { 100 } else { 2_000 });
     let mut loads = vec![(1, 1), (100, 100), (900, 900), (900, 1)];
-    let mut idlers = vec![0, 1, 100, 1_000];
+    let mut idle_counts = vec![0, 1, 100, 1_000];
     if let Some(clients) = options.members {
         loads = vec![(clients, clients), (clients, 1)];
-        idlers = vec![clients];
+        idle_counts = vec![clients];
     }
     let head = "server, clients, busy, echoes/s, p50 µs, p99 µs, CPU µs/echo";
     let mut rows = vec![head.split(", ").map(str::to_owned).collect()];
@@ -58,7 +58,7 @@ fn compare(options: &Options) -> io::Result<()> {
         for (name, server) in subjects {
             eprintln!("{name}: {clients} clients, {busy} busy ...");
             let mut sockets = server.connect(clients)?;
-            // Everybody is let in, and those who are quiet have been quiet for a while.
+            // Every client is accepted now. The idle ones stay idle for a while.
             echo(&mut sockets, Duration::ZERO)?;
             thread::sleep(time / 4);
             let before = server.cpu();
@@ -82,15 +82,10 @@ fn compare(options: &Options) -> io::Result<()> {
             ]);
         }
     }
-    let head = [
-        "connections at rest",
-        "idle CPU %",
-        "resident MB",
-        "threads",
-    ];
+    let head = ["idle connections", "idle CPU %", "resident MB", "threads"];
     let mut rest = vec![head.map(str::to_owned).to_vec()];
-    for idle in idlers {
-        eprintln!("stage2-select: {idle} connections, all at rest ...");
+    for idle in idle_counts {
+        eprintln!("stage2-select: {idle} connections, all idle ...");
         let server = start()?;
         let mut sockets = server.connect(idle)?;
         echo(&mut sockets, Duration::ZERO)?;
@@ -102,10 +97,7 @@ fn compare(options: &Options) -> io::Result<()> {
         ]);
     }
     println!("\n{}\n{}", table(&rows), table(&rest));
-    println!(
-        "Every answer was right. Lines are {} bytes long.",
-        LINE.len()
-    );
+    println!("Every answer was right. A line has {} bytes.", LINE.len());
     Ok(())
 }
 
@@ -114,8 +106,8 @@ fn start() -> io::Result<Server> {
     Server::start(Command::new(binary).args(["server", "127.0.0.1:0"]))
 }
 
-/// Lets every client send a line, again and again until the time is over, at least once; returns
-/// how long the answers took.
+/// Every client sends a line, waits for the answer, and repeats this until the time is over. Each
+/// sends at least one line. Returns how long the answers took.
 fn echo(sockets: &mut [TcpStream], time: Duration) -> io::Result<Vec<Duration>> {
     let mut clients = Vec::new();
     for stream in sockets {
@@ -130,24 +122,26 @@ fn echo(sockets: &mut [TcpStream], time: Duration) -> io::Result<Vec<Duration>> 
     }
     let end = Instant::now() + time;
     let mut times = Vec::new();
-    let mut last = Instant::now();
+    let mut last_answer = Instant::now();
     loop {
-        let mut came = 0;
+        let mut answered = 0;
         let mut waiting = 0;
         for client in &mut clients {
-            if let Some(time) = client.turn(Instant::now() < end)? {
+            if let Some(time) = client.advance(Instant::now() < end)? {
                 times.push(time);
-                came += 1;
+                answered += 1;
             }
             waiting += usize::from(client.sent_at.is_some());
         }
         if waiting == 0 {
             return Ok(times);
         }
-        if came > 0 {
-            last = Instant::now();
-        } else if last.elapsed() > PATIENCE {
-            return Err(io::Error::other(format!("{waiting} clients get no answer")));
+        if answered > 0 {
+            last_answer = Instant::now();
+        } else if last_answer.elapsed() > TIMEOUT {
+            return Err(io::Error::other(format!(
+                "{waiting} clients receive no answer"
+            )));
         } else {
             thread::yield_now();
         }
@@ -157,16 +151,16 @@ fn echo(sockets: &mut [TcpStream], time: Duration) -> io::Result<Vec<Duration>> 
 /// One connection.
 struct Client<'a> {
     stream: &'a mut TcpStream,
-    /// What has come of the answer.
+    /// The part of the answer that has arrived.
     answer: Vec<u8>,
-    /// When the line went that is not answered yet.
+    /// When the line was sent that is not answered yet.
     sent_at: Option<Instant>,
 }
 
 impl Client<'_> {
-    /// Reads what there is. When the answer is whole, checks it, and returns how long it took;
-    /// sends the next line if there is to be another.
-    fn turn(&mut self, another: bool) -> io::Result<Option<Duration>> {
+    /// Reads the bytes that have arrived. If the answer is complete, checks it, sends the next line
+    /// if there is `another`, and returns how long the answer took.
+    fn advance(&mut self, another: bool) -> io::Result<Option<Duration>> {
         let Some(sent_at) = self.sent_at else {
             return Ok(None);
         };

@@ -1,17 +1,18 @@
-//! How fast is the group? Starts the server with each engine, fills it with members, lets some of
-//! them talk, and weighs what arrives.
+//! How fast is the group chat? This benchmark starts the server with each engine and connects
+//! members. Some of them send lines, and it measures how fast the lines arrive.
 //!
 //! ```text
 //! cargo bench -p stage5-group                          all loads, about a minute and a half
 //! cargo bench -p stage5-group -- --quick               a few seconds: does everything arrive?
 //! cargo bench -p stage5-group -- --members 8000        another number of members
-//! cargo bench -p stage5-group -- --peer HOST:PORT      beside a server that already runs
+//! cargo bench -p stage5-group -- --peer HOST:PORT      also measures a server that already runs
 //! ```
 //!
-//! There are two loads. With one line in flight, the sender says the next when everybody has the
-//! one before: the delivery time is that of the last member. With many, each sender has a thread
-//! that takes the time until its lines have come round, and one more thread reads for all the other
-//! members. Nobody is believed: the run fails unless every member has got every line.
+//! There are two loads. With one line in flight, the sender sends its next line when every member
+//! has received the one before. So the delivery time is that of the last member. With many lines in
+//! flight, each sender has a thread, which measures the time until its own lines come back. One
+//! more thread reads for all the other members. The run fails unless every member receives every
+//! line.
 
 mod measure;
 
@@ -23,35 +24,37 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use measure::{Options, PATIENCE, Server, figure, percentile, table};
+use measure::{Options, Server, TIMEOUT, figure, percentile, table};
 
-/// What one `read` takes at the most: a socket's buffer rarely holds more.
-const READ: usize = 64 * 1024;
+/// How many bytes one `read` takes at most. A socket's buffer rarely holds more.
+const READ_SIZE: usize = 64 * 1024;
 
-/// How often the members who only listen are read, at the most. Seldom, so that this thread leaves
-/// the processor to the others; often enough that no socket ever fills.
-const LISTEN_EVERY: Duration = Duration::from_millis(1);
+/// The pause between two passes over the members that only receive. It is long enough to leave the
+/// processor to the other threads, and short enough that no socket's buffer fills.
+const RECEIVE_PAUSE: Duration = Duration::from_millis(1);
 
-/// How long a member may take to hear a line of the roll before there is another round.
-const ROLL: Duration = Duration::from_millis(200);
+/// How long a member may take to receive a line of one round. After that the senders begin another
+/// round.
+const ROUND_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How far the senders may get ahead of the slowest member, in lines. A server drops those who do
-/// not read, and it is not to blame if this process gets no processor.
-const AHEAD: u64 = 20_000;
+/// How many lines a sender may be ahead of the slowest member. A server disconnects a member that
+/// does not read. Without this limit that could happen only because this process gets no processor
+/// time.
+const MAX_AHEAD: u64 = 20_000;
 
-/// Who talks how much.
+/// How many members there are, and how much they send.
 #[derive(Clone, Copy)]
 struct Load {
     members: usize,
     senders: usize,
-    /// How many lines of one sender are on their way at the same time.
+    /// How many lines of one sender are sent and have not come back yet, at most.
     in_flight: usize,
 }
 
-/// Who is measured.
+/// What is measured.
 #[derive(Clone, Copy, PartialEq)]
 enum Subject<'a> {
-    /// The limit: the same bytes straight to the same number of sockets.
+    /// A simple program for comparison. It copies the same bytes to the same number of sockets.
     Bare,
     Engine(&'static str),
     Peer(&'a str),
@@ -61,7 +64,7 @@ enum Subject<'a> {
 struct Outcome {
     deliveries: f64,
     seconds: f64,
-    /// How long the lines took, in order.
+    /// How long each line took, sorted.
     times: Vec<Duration>,
     cpu: Option<f64>,
     idle: Option<f64>,
@@ -74,7 +77,7 @@ fn main() -> ExitCode {
     let result = Options::parse().and_then(|options| match options.rest.as_slice() {
         [] => compare(&options),
         [bare, load @ ..] if bare == "--bare" => serve_bare(load),
-        [word, ..] => Err(io::Error::other(format!("what is {word}?"))),
+        [word, ..] => Err(io::Error::other(format!("unknown argument: {word}"))),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,7 +88,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs every load against everyone, and prints the table.
+/// Runs every load against every server, and prints the table.
 fn compare(options: &Options) -> io::Result<()> {
     let time = Duration::from_millis(if options.quick { 100 } else { 2_000 });
     let mut subjects = vec![
@@ -94,12 +97,13 @@ fn compare(options: &Options) -> io::Result<()> {
         Subject::Engine("polling"),
     ];
     let mut sizes = vec![10, 100, 1_000];
-    let mut talks = vec![(1, 1), (10, 50)];
+    let mut loads = vec![(1, 1), (10, 50)];
     if let Some(address) = &options.peer {
-        // The tutorial's server decodes what one `recv` returns: it takes one line at a time.
+        // The tutorial's server takes what one `recv` returns for one message, so it can receive
+        // only one line at a time.
         subjects.push(Subject::Peer(address));
         sizes.truncate(2);
-        talks.truncate(1);
+        loads.truncate(1);
     }
     if let Some(members) = options.members {
         sizes = vec![members];
@@ -108,7 +112,7 @@ fn compare(options: &Options) -> io::Result<()> {
                 p99 µs, CPU µs/delivery, idle CPU %, resident MB, KB/member, threads";
     let mut rows = vec![head.split(", ").map(str::to_owned).collect()];
     for members in sizes {
-        for &(senders, in_flight) in &talks {
+        for &(senders, in_flight) in &loads {
             let load = Load {
                 members,
                 senders: senders.min(members),
@@ -117,7 +121,7 @@ fn compare(options: &Options) -> io::Result<()> {
             let mut bare = None;
             for &subject in &subjects {
                 eprintln!(
-                    "{}: {members} members, {} talking, {in_flight} in flight ...",
+                    "{}: {members} members, {} sending, {in_flight} in flight ...",
                     subject.name(),
                     load.senders
                 );
@@ -129,7 +133,7 @@ fn compare(options: &Options) -> io::Result<()> {
     }
     println!("\n{}", table(&rows));
     println!(
-        "Every member has got every line. Lines are {} bytes long.",
+        "Every member has received every line. A line has {} bytes.",
         line("s0", 0).len()
     );
     Ok(())
@@ -159,13 +163,13 @@ impl Subject<'_> {
         }
     }
 
-    /// Starts the server, fills it, waits until it is quiet, and then puts the load on it.
+    /// Starts the server, connects the members, measures the idle server, and then runs the load.
     fn measure(self, load: Load, time: Duration) -> io::Result<Outcome> {
         let server = self.start(load)?;
         let empty = server.resident();
-        let members = call_the_roll(server.connect(load.members)?, load.senders)?;
+        let members = wait_until_all_joined(server.connect(load.members)?, load.senders)?;
         let mut members: Vec<Member> = members.into_iter().map(Member::new).collect();
-        // The limit is a loop without a nap: what it costs at rest says nothing.
+        // The bare writes may poll without a pause, so an idle cost would mean nothing.
         let idle = match self {
             Self::Bare => None,
             _ => server.idle_cpu(time / 2),
@@ -173,8 +177,8 @@ impl Subject<'_> {
         let before = server.cpu();
         let start = Instant::now();
         let mut times = match load.in_flight {
-            1 => take_turns(&mut members, time)?,
-            _ => talk_and_listen(&mut members, load, time)?,
+            1 => send_one_at_a_time(&mut members, time)?,
+            _ => send_and_receive(&mut members, load, time)?,
         };
         let seconds = start.elapsed().as_secs_f64();
         let cpu = server
@@ -196,7 +200,7 @@ impl Subject<'_> {
 }
 
 impl Outcome {
-    /// Deliveries a second, in millions.
+    /// Deliveries per second, in millions.
     fn rate(&self) -> f64 {
         self.deliveries / self.seconds / 1e6
     }
@@ -227,8 +231,9 @@ impl Outcome {
     }
 }
 
-/// What a sender sends. The name and the text make it as long as the line that comes of it,
-/// `[2019-03-21 17:30:00]s0: s0 says 00000000`, so that the bare writes are the same bytes.
+/// The message that a sender sends. It has exactly as many bytes as the line that a server makes of
+/// it, `[2019-03-21 17:30:00]s0: s0 says 00000000`. So the bare writes send as many bytes as a
+/// server.
 fn line(name: &str, number: u64) -> String {
     format!(
         "{{\"name\":\"{name}\", \"msg\":\"{}\\n\"}}\n",
@@ -244,9 +249,10 @@ fn name(sender: usize) -> String {
     format!("s{sender}")
 }
 
-/// Lets every sender say a line, again and again until everybody has heard the same round: then
-/// all have been let in, all senders have their names, and nothing but chat lines will follow.
-fn call_the_roll(members: Vec<TcpStream>, senders: usize) -> io::Result<Vec<TcpStream>> {
+/// Waits until every member has joined. In each round every sender sends a line. The rounds end
+/// when all members have received the lines of the same round. Then all members have been accepted,
+/// all senders have their names, and only chat lines will follow.
+fn wait_until_all_joined(members: Vec<TcpStream>, senders: usize) -> io::Result<Vec<TcpStream>> {
     let mut members: Vec<_> = members
         .into_iter()
         .map(|stream| BufReader::with_capacity(1024, stream))
@@ -257,39 +263,43 @@ fn call_the_roll(members: Vec<TcpStream>, senders: usize) -> io::Result<Vec<TcpS
             let line = line(&name(sender), round);
             member.get_mut().write_all(line.as_bytes())?;
         }
-        let mut everybody = true;
+        let mut all_received = true;
         for member in &mut members {
-            everybody &= hears(member, round, senders)?;
-            if !everybody {
+            all_received &= receives_round(member, round, senders)?;
+            if !all_received {
                 break;
             }
         }
-        if everybody {
+        if all_received {
             break;
         }
-        if start.elapsed() > PATIENCE {
-            return Err(io::Error::other("some members are not let in"));
+        if start.elapsed() > TIMEOUT {
+            return Err(io::Error::other("some members could not join"));
         }
     }
-    // Nothing is left in the buffers: the last line of the round was the last that was said.
+    // The buffers are empty, because the last line of this round is the last line that was sent.
     Ok(members.into_iter().map(BufReader::into_inner).collect())
 }
 
-/// Whether this member hears all the senders of the round.
-fn hears(member: &mut BufReader<TcpStream>, round: u64, senders: usize) -> io::Result<bool> {
-    let said = format!("says {round:08}");
-    member.get_ref().set_read_timeout(Some(ROLL))?;
-    let mut heard = 0;
-    while heard < senders {
+/// Whether this member receives the lines of all senders in this round.
+fn receives_round(
+    member: &mut BufReader<TcpStream>,
+    round: u64,
+    senders: usize,
+) -> io::Result<bool> {
+    let expected = format!("says {round:08}");
+    member.get_ref().set_read_timeout(Some(ROUND_TIMEOUT))?;
+    let mut received = 0;
+    while received < senders {
         let mut line = String::new();
         match member.read_line(&mut line) {
             Ok(0) => return Err(io::Error::other("the server has closed a connection")),
-            Ok(_) => heard += usize::from(line.contains(&said)),
+            Ok(_) => received += usize::from(line.contains(&expected)),
             Err(error) if is_not_ready(&error) => return Ok(false),
             Err(error) => return Err(error),
         }
     }
-    member.get_ref().set_read_timeout(Some(PATIENCE))?;
+    member.get_ref().set_read_timeout(Some(TIMEOUT))?;
     Ok(true)
 }
 
@@ -297,82 +307,82 @@ fn is_not_ready(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// One member talks, a line at a time, and everybody must have it before the next; returns how long
-/// each line took.
-fn take_turns(members: &mut [Member], time: Duration) -> io::Result<Vec<Duration>> {
-    let mut buffer = [0; READ];
+/// One member sends one line at a time. Every member must have received it before the next one is
+/// sent. Returns how long each line took.
+fn send_one_at_a_time(members: &mut [Member], time: Duration) -> io::Result<Vec<Duration>> {
+    let mut buffer = [0; READ_SIZE];
     let mut times = Vec::new();
-    let mut said = 0;
+    let mut sent = 0;
     let end = Instant::now() + time;
-    while said == 0 || Instant::now() < end {
-        let line = line(&name(0), said);
-        said += 1;
+    while sent == 0 || Instant::now() < end {
+        let line = line(&name(0), sent);
+        sent += 1;
         let start = Instant::now();
         members[0].stream.write_all(line.as_bytes())?;
-        // Backwards: who was let in last is mostly written to last, so this thread, too, mostly
-        // waits once, and does not have to be woken for every member.
+        // The last member comes first here. The server mostly writes to that member last. So this
+        // thread mostly waits once, and not for every member.
         for member in members.iter_mut().rev() {
-            while member.lines < said {
+            while member.lines < sent {
                 member.wait(&mut buffer)?;
             }
-            member.check(said)?;
+            member.check(sent)?;
         }
         times.push(start.elapsed());
     }
     Ok(times)
 }
 
-/// The senders talk for so long, then everybody reads on until they have every line; returns how
-/// long each line took to come round.
-fn talk_and_listen(
+/// The senders send until the time is over. Then every member reads until it has received every
+/// line. Returns how long each line took to come back to its sender.
+fn send_and_receive(
     members: &mut [Member],
     load: Load,
     time: Duration,
 ) -> io::Result<Vec<Duration>> {
-    let (senders, listeners) = members.split_at_mut(load.senders);
-    for listener in &*listeners {
-        listener.stream.set_nonblocking(true)?;
+    let (senders, receivers) = members.split_at_mut(load.senders);
+    for receiver in &*receivers {
+        receiver.stream.set_nonblocking(true)?;
     }
-    // How many lines there are is known when the last sender has ended.
-    let said = AtomicU64::new(u64::MAX);
+    // The number of lines is known when the last sender has finished.
+    let sent = AtomicU64::new(u64::MAX);
     let end = Instant::now() + time;
     let progress: Vec<_> = (0..=senders.len()).map(|_| AtomicU64::new(0)).collect();
-    let (listened_to, progress) = (&progress[senders.len()], progress.as_slice());
+    let (receiver_progress, progress) = (&progress[senders.len()], progress.as_slice());
     let times = thread::scope(|scope| {
-        let listening = scope.spawn(|| listen(listeners, &said, listened_to));
-        let talking: Vec<_> = senders
+        let receiving = scope.spawn(|| receive_lines(receivers, &sent, receiver_progress));
+        let sending: Vec<_> = senders
             .iter_mut()
             .enumerate()
             .map(|(sender, member)| {
                 scope.spawn(move || {
-                    let times = talk(member, sender, load.in_flight, end, progress);
+                    let times = send_lines(member, sender, load.in_flight, end, progress);
                     progress[sender].store(u64::MAX, Ordering::Relaxed);
                     times
                 })
             })
             .collect();
-        let talked = talking
+        let results = sending
             .into_iter()
             .map(|sender| sender.join().expect("does not panic"));
-        let times = talked
+        let times = results
             .collect::<io::Result<Vec<_>>>()
             .map(|times| times.concat());
-        // 0 ends the listening, too, where a sender has failed.
-        said.store(
+        // If a sender has failed, 0 makes the receiving thread end, too.
+        sent.store(
             times.as_ref().map_or(0, |times| times.len() as u64),
             Ordering::Relaxed,
         );
-        let listened = listening.join().expect("does not panic");
-        times.and_then(|times| listened.map(|()| times))
+        let received = receiving.join().expect("does not panic");
+        times.and_then(|times| received.map(|()| times))
     })?;
     for sender in &*senders {
         sender.stream.set_nonblocking(true)?;
     }
-    listen(senders, &said, listened_to)?;
+    receive_lines(senders, &sent, receiver_progress)?;
     Ok(times)
 }
 
-/// One connection, and how many lines have come through it.
+/// One connection, and how many lines it has received.
 struct Member {
     stream: TcpStream,
     lines: u64,
@@ -383,7 +393,7 @@ impl Member {
         Self { stream, lines: 0 }
     }
 
-    /// Reads once, and counts; returns what has come.
+    /// Reads once, and counts the lines. Returns the bytes.
     fn read<'a>(&mut self, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
         match self.stream.read(buffer)? {
             0 => Err(io::Error::other("the server has closed a connection")),
@@ -395,28 +405,28 @@ impl Member {
         }
     }
 
-    /// The same, where something must come.
+    /// Like `read`, but fails if no bytes arrive in time.
     fn wait<'a>(&mut self, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
         self.read(buffer)
             .map_err(|error| match is_not_ready(&error) {
-                true => io::Error::other(format!("a line has not come within {PATIENCE:?}")),
+                true => io::Error::other(format!("no line has arrived within {TIMEOUT:?}")),
                 false => error,
             })
     }
 
-    /// Fails if it has got more lines than were said.
-    fn check(&self, said: u64) -> io::Result<()> {
+    /// Fails if the member has received more lines than were sent.
+    fn check(&self, sent: u64) -> io::Result<()> {
         match self.lines {
-            lines if lines > said => Err(io::Error::other(format!(
-                "{lines} lines came and {said} were said"
+            lines if lines > sent => Err(io::Error::other(format!(
+                "{lines} lines arrived, but only {sent} were sent"
             ))),
             _ => Ok(()),
         }
     }
 }
 
-/// Counts lines. Most of the load's own time is spent here, so it counts in bytes, of which the
-/// processor adds many at once, and carries before a byte can overflow.
+/// Counts the newlines. The benchmark spends most of its own time here. So it counts in `u8`,
+/// because the processor adds many of them at once. 255 bytes cannot overflow a `u8`.
 fn newlines(bytes: &[u8]) -> u64 {
     let blocks = bytes.chunks(255);
     let counts = blocks.map(|block| {
@@ -428,16 +438,16 @@ fn newlines(bytes: &[u8]) -> u64 {
     counts.map(u64::from).sum()
 }
 
-/// Says lines until the time is over, never more at once than are allowed in flight, and returns
-/// how long each took to come round.
-fn talk(
+/// Sends lines until the time is over, with at most `in_flight` lines in flight. Returns how long
+/// each line took to come back.
+fn send_lines(
     member: &mut Member,
     sender: usize,
     in_flight: usize,
     until: Instant,
     progress: &[AtomicU64],
 ) -> io::Result<Vec<Duration>> {
-    let mut buffer = vec![0; READ];
+    let mut buffer = vec![0; READ_SIZE];
     let mut partial = Vec::new();
     let mut sent_at = VecDeque::new();
     let mut times = Vec::new();
@@ -452,8 +462,8 @@ fn talk(
                 .map(|lines| lines.load(Ordering::Relaxed))
                 .min()
         };
-        while slowest().is_some_and(|slowest| member.lines > slowest.saturating_add(AHEAD)) {
-            thread::sleep(LISTEN_EVERY);
+        while slowest().is_some_and(|slowest| member.lines > slowest.saturating_add(MAX_AHEAD)) {
+            thread::sleep(RECEIVE_PAUSE);
         }
         let now = Instant::now();
         if now < until {
@@ -470,20 +480,20 @@ fn talk(
         let bytes = member.wait(&mut buffer)?;
         let now = Instant::now();
         partial.extend_from_slice(bytes);
-        let whole = whole_lines(&partial);
-        for line in partial[..whole].split(|&byte| byte == b'\n') {
+        let complete = complete_lines(&partial);
+        for line in partial[..complete].split(|&byte| byte == b'\n') {
             if contains(line, awaited.as_bytes()) {
-                let sent_at = sent_at.pop_front().expect("what is awaited has been sent");
+                let sent_at = sent_at.pop_front().expect("the awaited line has been sent");
                 times.push(now - sent_at);
                 awaited = text(&name, times.len() as u64);
             }
         }
-        partial.drain(..whole);
+        partial.drain(..complete);
     }
 }
 
-/// How many of these bytes are whole lines.
-fn whole_lines(bytes: &[u8]) -> usize {
+/// How many of these bytes belong to complete lines.
+fn complete_lines(bytes: &[u8]) -> usize {
     let end = bytes.iter().rposition(|&byte| byte == b'\n');
     end.map_or(0, |end| end + 1)
 }
@@ -492,13 +502,13 @@ fn contains(line: &[u8], part: &[u8]) -> bool {
     line.windows(part.len()).any(|window| window == part)
 }
 
-/// Reads for members who only listen, until each has as many lines as were said; shows how many
-/// the slowest has.
-fn listen(members: &mut [Member], said: &AtomicU64, progress: &AtomicU64) -> io::Result<()> {
-    let mut buffer = [0; READ];
+/// Reads for these members until each has received as many lines as were sent. Stores in `progress`
+/// how many lines the slowest one has received.
+fn receive_lines(members: &mut [Member], sent: &AtomicU64, progress: &AtomicU64) -> io::Result<()> {
+    let mut buffer = [0; READ_SIZE];
     let mut last = Instant::now();
     loop {
-        let said = said.load(Ordering::Relaxed);
+        let sent = sent.load(Ordering::Relaxed);
         let mut missing = 0;
         let mut slowest = u64::MAX;
         for member in &mut *members {
@@ -507,29 +517,29 @@ fn listen(members: &mut [Member], said: &AtomicU64, progress: &AtomicU64) -> io:
                 Err(error) if is_not_ready(&error) => {}
                 Err(error) => return Err(error),
             }
-            member.check(said)?;
-            missing += usize::from(member.lines < said);
+            member.check(sent)?;
+            missing += usize::from(member.lines < sent);
             slowest = slowest.min(member.lines);
         }
         progress.store(slowest, Ordering::Relaxed);
         if missing == 0 {
             return Ok(());
         }
-        if said < u64::MAX && last.elapsed() > PATIENCE {
+        if sent < u64::MAX && last.elapsed() > TIMEOUT {
             return Err(io::Error::other(format!(
-                "{missing} members have not got every line"
+                "{missing} members have not received every line"
             )));
         }
-        thread::sleep(LISTEN_EVERY);
+        thread::sleep(RECEIVE_PAUSE);
     }
 }
 
-/// The limit of what one thread can do: passes on whatever a sender has sent to every socket, as
-/// it is. No room, no decoding, nobody else is read, nobody may leave, and it never sleeps.
+/// The server for comparison. One thread copies the bytes of each sender to every socket. It has no
+/// room, decodes nothing, reads only from the senders, and ends when one of them closes.
 fn serve_bare(load: &[String]) -> io::Result<()> {
     let number = |index: usize| load.get(index).and_then(|word| word.parse().ok());
     let (Some(members), Some(senders)) = (number(0), number(1)) else {
-        return Err(io::Error::other("--bare MEMBERS SENDERS"));
+        return Err(io::Error::other("usage: --bare MEMBERS SENDERS"));
     };
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("listening on {}", listener.local_addr()?);
@@ -537,11 +547,11 @@ fn serve_bare(load: &[String]) -> io::Result<()> {
     while sockets.len() < members {
         let (stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
-        // One sender can be waited for; several must be tried in turn.
+        // With one sender the thread can wait in `read`. Several senders must be tried in turn.
         stream.set_nonblocking(senders > 1)?;
         sockets.push(stream);
     }
-    let mut buffer = vec![0; READ];
+    let mut buffer = vec![0; READ_SIZE];
     let mut batch = Vec::new();
     let mut partial = vec![Vec::new(); senders];
     loop {
@@ -552,8 +562,8 @@ fn serve_bare(load: &[String]) -> io::Result<()> {
                 Err(error) if is_not_ready(&error) => {}
                 Err(error) => return Err(error),
             }
-            let whole = whole_lines(partial);
-            batch.extend(partial.drain(..whole));
+            let complete = complete_lines(partial);
+            batch.extend(partial.drain(..complete));
         }
         if batch.is_empty() {
             thread::yield_now();

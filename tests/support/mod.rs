@@ -1,5 +1,5 @@
-//! What the tests of all chapters share: servers, connections and clients that never outlive their
-//! test, and waits that end as soon as their condition holds, or fail at a deadline.
+//! Helpers for the tests of all chapters. Servers, connections and clients end with their test. A
+//! wait ends as soon as its condition holds, and fails at a deadline.
 
 #![allow(dead_code, reason = "each chapter uses its own part")]
 
@@ -10,13 +10,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use std::{fs, mem, thread};
 
-/// How long a test waits for what should come at once. Only a failing test waits as long.
+/// How long a test waits for something that should happen at once. Only a failing test waits so
+/// long.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A server of the chapter, on a port of its own; killed when dropped.
+/// A server of the chapter, on its own port. Dropping it kills it.
 pub struct Server {
     child: Child,
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: SocketAddr,
     log: Receiver<String>,
 }
@@ -29,17 +30,19 @@ impl Server {
         Self::spawn(command)
     }
 
-    /// Starts this command, and waits until it says where it listens.
+    /// Starts this command, and waits until it prints the address at which it listens.
     pub fn spawn(command: Command) -> Self {
         Self::spawn_read(command, usize::MAX)
     }
 
-    /// The same, with a standard output that is closed after so many lines, as `| head -1` does.
+    /// Like `spawn`, but closes the server's standard output after `count` lines, as `| head -1`
+    /// does.
     pub fn spawn_read(command: Command, count: usize) -> Self {
         Self::spawn_then(command, count, drop)
     }
 
-    /// The same, with a standard output that is read no further than its first line, and stays open.
+    /// Like `spawn`, but reads only the first line of the server's standard output, and keeps it
+    /// open.
     pub fn spawn_unread(command: Command) -> Self {
         Self::spawn_then(command, 1, mem::forget)
     }
@@ -50,7 +53,7 @@ impl Server {
         let log = lines(child.stdout.take().expect("is piped"), count, then);
         let first = log
             .recv_timeout(DEADLINE)
-            .expect("the server says that it listens");
+            .expect("the server prints that it listens");
         let address = first
             .strip_prefix("listening on ")
             .expect("that is its first line");
@@ -62,7 +65,7 @@ impl Server {
         }
     }
 
-    /// Waits until the log can get no further line.
+    /// Waits until the log is closed.
     pub fn wait_for_closed_log(&self) {
         until_closed(&self.log);
     }
@@ -78,25 +81,26 @@ impl Server {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = self.log.recv_timeout(left);
-            let line = line.unwrap_or_else(|_| panic!("no line of the log says {part:?}"));
+            let line = line.unwrap_or_else(|_| panic!("no line of the log contains {part:?}"));
             if line.contains(part) {
                 return line;
             }
         }
     }
 
-    /// Whether a line of the log so far, after those that were waited for, contains this.
+    /// Whether the log already has a line that contains this. Lines that the test has read before
+    /// do not count.
     pub fn has_logged(&self, part: &str) -> bool {
         self.log.try_iter().any(|line| line.contains(part))
     }
 
-    /// Ends it, and returns the lines of the log that nobody has waited for.
+    /// Kills the server, and returns the lines of the log that the test has not read yet.
     pub fn end_and_read_log(mut self) -> Vec<String> {
         self.kill();
         until_closed(&self.log)
     }
 
-    /// The process, for `/proc`.
+    /// The process id, for `/proc`.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -120,7 +124,7 @@ impl Drop for Server {
     }
 }
 
-/// A bare connection, for saying and hearing exact bytes.
+/// A connection that sends and receives exact bytes.
 pub struct Peer {
     stream: BufReader<TcpStream>,
 }
@@ -138,7 +142,7 @@ impl Peer {
         }
     }
 
-    /// The socket, for what this type does not do.
+    /// The socket, for operations that this type does not have.
     pub fn socket(&self) -> &TcpStream {
         self.stream.get_ref()
     }
@@ -147,26 +151,26 @@ impl Peer {
         self.stream
             .get_mut()
             .write_all(bytes.as_ref())
-            .expect("the peer takes it");
+            .expect("the peer accepts it");
     }
 
-    /// Exactly so many bytes.
+    /// Reads exactly `count` bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        self.stream.read_exact(&mut bytes).expect("they come");
+        self.stream.read_exact(&mut bytes).expect("they arrive");
         bytes
     }
 
-    /// The next line, without its newline.
+    /// Reads the next line. Returns it without its newline.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
-        self.stream.read_line(&mut line).expect("a line comes");
+        self.stream.read_line(&mut line).expect("a line arrives");
         assert!(line.ends_with('\n'), "the connection ended within {line:?}");
         line.pop();
         line
     }
 
-    /// Skips lines up to one that contains this, and returns that.
+    /// Skips lines until one contains this, and returns that line.
     pub fn line_with(&mut self, part: &str) -> String {
         loop {
             let line = self.line();
@@ -176,40 +180,42 @@ impl Peer {
         }
     }
 
-    /// Whether nothing has come that is not yet read.
+    /// Whether no bytes wait to be read.
     pub fn has_nothing_yet(&mut self) -> bool {
         self.socket().set_nonblocking(true).expect("is possible");
-        let came = self.stream.fill_buf().map(<[u8]>::len);
+        let waiting = self.stream.fill_buf().map(<[u8]>::len);
         self.socket().set_nonblocking(false).expect("is possible");
-        came.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        waiting.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending side.
     pub fn shut_down_write(&mut self) {
         self.socket()
             .shutdown(Shutdown::Write)
             .expect("is connected");
     }
 
-    /// All that still comes, up to the end of file.
+    /// Reads everything up to the end of file.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
-        self.stream.read_to_end(&mut rest).expect("it ends");
+        self.stream
+            .read_to_end(&mut rest)
+            .expect("the connection ends");
         rest
     }
 
-    /// Ends the connection with a reset instead of an end of file: that is what closing a socket
-    /// does while it holds bytes that nobody has read (RFC 2525 §2.17). The other side must have
-    /// sent some.
+    /// Ends the connection with a reset instead of an end of file. A socket that is closed while it
+    /// holds unread bytes sends a reset (RFC 2525 §2.17). So the other side must have sent some
+    /// bytes.
     pub fn reset(self) {
         let mut byte = [0];
         self.socket()
             .peek(&mut byte)
-            .expect("there is something unread");
+            .expect("there are unread bytes");
     }
 }
 
-/// A client of the chapter in line mode; killed when dropped.
+/// A client of the chapter in line mode. Dropping it kills it.
 pub struct Client {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -241,13 +247,13 @@ impl Client {
         }
     }
 
-    /// Types this.
+    /// Writes this to the client's standard input, as if a user typed it.
     pub fn type_in(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().expect("is open");
         stdin.write_all(text.as_bytes()).expect("is read");
     }
 
-    /// The most memory that it has used, in KiB; `None` where there is no `/proc`.
+    /// The most memory that it has used, in KiB. `None` on systems without `/proc`.
     pub fn peak_memory(&self) -> Option<usize> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let peak = status
@@ -256,7 +262,7 @@ impl Client {
         peak.split_whitespace().next()?.parse().ok()
     }
 
-    /// Ends its input.
+    /// Closes its standard input.
     pub fn end_input(&mut self) {
         self.stdin = None;
     }
@@ -268,7 +274,7 @@ impl Client {
             .expect("the client shows a line")
     }
 
-    /// Skips lines up to one that contains this, and returns that.
+    /// Skips lines until one contains this, and returns that line.
     pub fn line_with(&self, part: &str) -> String {
         loop {
             let line = self.line();
@@ -278,7 +284,8 @@ impl Client {
         }
     }
 
-    /// Waits for its end: the exit status, the rest of what it showed, and its complaints.
+    /// Waits until the client ends. Returns its exit status, the lines of its output that the test
+    /// has not read yet, and its error messages.
     pub fn wait(mut self) -> (i32, Vec<String>, Vec<String>) {
         let output = until_closed(&self.output);
         let errors = until_closed(&self.errors);
@@ -294,20 +301,20 @@ impl Drop for Client {
     }
 }
 
-/// Runs a command to its end with this on standard input: its exit status, what it showed, and its
-/// complaints.
+/// Runs a command with this standard input until it ends. Returns its exit status, its output, and
+/// its error messages.
 pub fn run(binary: &str, arguments: &[&str], input: &str) -> (i32, String, String) {
     let mut command = Command::new(binary);
     command.args(arguments);
     let mut client = Client::spawn(command);
     let (mut stdin, input) = (client.stdin.take().expect("is open"), input.to_owned());
-    // A program that does not read its input may end before it is written.
+    // A program that does not read its input may end before all of it is written.
     thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
     let (status, output, errors) = client.wait();
     (status, output.join("\n"), errors.join("\n"))
 }
 
-/// The first lines that come out of this, as they come, and what becomes of it then.
+/// Reads the first `count` lines of `source` on a thread, which then passes `source` to `then`.
 fn lines<R: Read + Send + 'static>(
     source: R,
     count: usize,
@@ -325,7 +332,7 @@ fn lines<R: Read + Send + 'static>(
     lines
 }
 
-/// Everything up to the end of file.
+/// All lines up to the end of file.
 fn until_closed(lines: &Receiver<String>) -> Vec<String> {
     let mut all = Vec::new();
     loop {

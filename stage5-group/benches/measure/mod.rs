@@ -1,4 +1,5 @@
-//! What the benchmarks share: the server as a process that can be weighed, and the table.
+//! Shared by both benchmarks: a server process whose memory and processor time can be measured, and
+//! the printed table.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader};
@@ -7,25 +8,27 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs, thread};
 
-/// How long the load waits for what should come at once, before it says that something is lost.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a benchmark waits for data that should arrive at once. After that it fails.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause after each connection.
-const KNOCK_EVERY: Duration = Duration::from_micros(100);
+/// The pause after each new connection.
+const CONNECT_PAUSE: Duration = Duration::from_micros(100);
 
-/// Descriptors that a process needs beside its connections: its log, its listener, its code.
+/// Descriptors that a process needs in addition to its connections, for example for its log and its
+/// listener.
 const OTHER_FILES: usize = 20;
 
-/// What the command line asks for.
+/// The options on the command line.
 #[derive(Default)]
 pub struct Options {
-    /// A few seconds in all: enough to see that everything arrives, too short for good figures.
+    /// Take only a few seconds. That is long enough to check that everything arrives, but too short
+    /// for good figures.
     pub quick: bool,
-    /// So many connections instead of the usual numbers.
+    /// The number of connections, instead of the usual numbers.
     pub members: Option<usize>,
-    /// A server that already runs, to be measured beside ours.
+    /// The address of a server that already runs. It is measured, too.
     pub peer: Option<String>,
-    /// Words that only the benchmark itself understands.
+    /// The other words. Each benchmark handles them itself.
     pub rest: Vec<String>,
 }
 
@@ -34,21 +37,24 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// A number or an address is missing.
+    /// Fails if a number or an address is missing.
     pub fn parse() -> io::Result<Self> {
         let mut options = Self::default();
         let mut words = env::args().skip(1);
         while let Some(word) = words.next() {
             match word.as_str() {
-                "--bench" => {} // cargo says it to every benchmark
+                "--bench" => {} // cargo passes it to every benchmark
                 "--quick" => options.quick = true,
                 "--members" => {
                     let number = words.next().and_then(|word| word.parse().ok());
                     let number = number.filter(|&number| number > 0);
-                    options.members = Some(number.ok_or(io::Error::other("--members N"))?);
+                    options.members =
+                        Some(number.ok_or(io::Error::other("--members needs a number from 1"))?);
                 }
                 "--peer" => {
-                    let address = words.next().ok_or(io::Error::other("--peer HOST:PORT"))?;
+                    let address = words
+                        .next()
+                        .ok_or(io::Error::other("--peer needs HOST:PORT"))?;
                     options.peer = Some(address);
                 }
                 _ => options.rest.push(word),
@@ -58,25 +64,26 @@ impl Options {
     }
 }
 
-/// A server to be measured; one that we have started is killed when dropped.
+/// A server to measure. If the benchmark has started it, dropping this value kills it.
 pub struct Server {
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: String,
     process: Option<Child>,
 }
 
 impl Server {
-    /// Starts this command, and waits until it says where it listens.
+    /// Starts this command, and waits until it prints the address at which it listens.
     ///
     /// # Errors
     ///
-    /// It does not start, or says something else.
+    /// Fails if the command does not start, or if it prints something else first.
     pub fn start(command: &mut Command) -> io::Result<Self> {
         let mut process = command.stdout(Stdio::piped()).spawn()?;
         let mut log = BufReader::new(process.stdout.take().expect("is piped"));
         let mut first = String::new();
         log.read_line(&mut first)?;
-        // A pipe that nobody empties would stop the server after some thousand lines.
+        // If nobody read the pipe, it would be full after some thousand lines, and the server would
+        // wait.
         thread::spawn(move || io::copy(&mut log, &mut io::sink()));
         let process = Some(process);
         match first.trim_end().strip_prefix("listening on ") {
@@ -84,11 +91,11 @@ impl Server {
                 address: address.to_owned(),
                 process,
             }),
-            None => Err(io::Error::other("the server does not say where it listens")),
+            None => Err(io::Error::other("the server does not print its address")),
         }
     }
 
-    /// A server that somebody else has started.
+    /// A server that already runs.
     #[must_use]
     pub fn running_at(address: &str) -> Self {
         Self {
@@ -97,11 +104,11 @@ impl Server {
         }
     }
 
-    /// Opens so many connections.
+    /// Opens `count` connections.
     ///
     /// # Errors
     ///
-    /// The server refuses one, or the descriptors do not suffice.
+    /// Fails if the server refuses a connection, or if there are too few descriptors.
     pub fn connect(&self, count: usize) -> io::Result<Vec<TcpStream>> {
         if let Some(limit) = descriptor_limit()
             && limit < count + OTHER_FILES
@@ -114,24 +121,24 @@ impl Server {
         }
         let connect = |_| {
             let stream = TcpStream::connect(&self.address)?;
-            // A server queues few who wait to be let in (std: 128, the tutorial: 5); who comes when
-            // the queue is full tries again after a second.
-            thread::sleep(KNOCK_EVERY);
+            // The backlog of a listener is short (std: 128, the tutorial: 5). If it is full, the
+            // client's kernel tries again only after a second.
+            thread::sleep(CONNECT_PAUSE);
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(TIMEOUT))?;
+            stream.set_write_timeout(Some(TIMEOUT))?;
             Ok(stream)
         };
         (0..count).map(connect).collect()
     }
 
-    /// A file of `/proc/PID`: `None` for a peer, and where there is no `/proc`.
+    /// The text of a file in `/proc/PID`. It is `None` for a peer, and on systems without `/proc`.
     fn proc(&self, file: &str) -> Option<String> {
         let process = self.process.as_ref()?;
         fs::read_to_string(format!("/proc/{}/{file}", process.id())).ok()
     }
 
-    /// A number of `/proc/PID/status`.
+    /// A number from `/proc/PID/status`.
     fn status(&self, key: &str) -> Option<f64> {
         let status = self.proc("status")?;
         let value = status.lines().find_map(|line| line.strip_prefix(key))?;
@@ -144,15 +151,15 @@ impl Server {
         self.status("VmRSS:")
     }
 
-    /// How many threads there are.
+    /// The number of the server's threads.
     #[must_use]
     pub fn threads(&self) -> Option<f64> {
         self.status("Threads:")
     }
 
-    /// The processor time that the threads there are have used, in seconds. The first number of a
-    /// thread's `schedstat` is in nanoseconds, where the better known `stat` counts hundredths of
-    /// a second.
+    /// The processor time that the server's present threads have used, in seconds. The first number
+    /// in a thread's `schedstat` is in nanoseconds. The better known `stat` counts only hundredths
+    /// of a second.
     #[must_use]
     pub fn cpu(&self) -> Option<f64> {
         let process = self.process.as_ref()?;
@@ -165,10 +172,10 @@ impl Server {
         Some(nanoseconds / 1e9)
     }
 
-    /// The share of one core that it uses while nobody says anything, in per cent.
+    /// How much of one core the server uses while no client sends anything, in percent.
     #[must_use]
     pub fn idle_cpu(&self, time: Duration) -> Option<f64> {
-        // Polling slows down until it has been silent for a second.
+        // A polling server that is idle tries its sockets less and less often for about a second.
         thread::sleep(time * 3 / 2);
         let before = self.cpu()?;
         thread::sleep(time);
@@ -185,21 +192,21 @@ impl Drop for Server {
     }
 }
 
-/// How many files a process may have open, as the shell knows it; the servers inherit the same.
+/// How many files a process may have open. The shell knows the limit, and the servers inherit it.
 fn descriptor_limit() -> Option<usize> {
     let shell = Command::new("sh").args(["-c", "ulimit -n"]).output().ok()?;
     std::str::from_utf8(&shell.stdout).ok()?.trim().parse().ok()
 }
 
-/// The time that so many per cent of these, which are in order, do not exceed; in microseconds.
+/// A percentile of these sorted times, in microseconds: `percent` percent of them are not longer.
 #[must_use]
-pub fn percentile(times: &[Duration], per_cent: usize) -> f64 {
+pub fn percentile(times: &[Duration], percent: usize) -> f64 {
     let last = times.len().saturating_sub(1);
-    let time = times.get(last * per_cent / 100);
+    let time = times.get(last * percent / 100);
     time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e6)
 }
 
-/// A figure of the table, or a dash where there is none.
+/// A figure for the table, or a dash if there is no value.
 #[must_use]
 pub fn figure(value: Option<f64>, decimals: usize) -> String {
     match value {
@@ -208,7 +215,7 @@ pub fn figure(value: Option<f64>, decimals: usize) -> String {
     }
 }
 
-/// Lays out rows as a Markdown table, the columns in line; the first row is the head.
+/// Lays out rows as a Markdown table with aligned columns. The first row is the header.
 #[must_use]
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
