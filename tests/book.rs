@@ -1,21 +1,21 @@
-//! What the book promises: that nothing on its pages is untrue.
+//! Checks that the pages of the book agree with the code.
 //!
-//! The conventions of a page:
-//! - a ```` ```rust ```` block is a doc test of the chapter whose front page it stands on;
-//! - a ```` ```rust,ignore ```` block is an excerpt: the line before it is
-//!   `<!-- excerpt: stage1-echo/src/server.rs -->`, its lines are lines of that file, and a line
-//!   `// ...` stands for those left out;
-//! - a ```` ```diff ```` block shows how one file becomes another: the line before it is
-//!   `<!-- diff: FILE1 FILE2 -->`. Its lines with `-` are lines of the first file, those with `+` of
-//!   the second, the others of both, and a line `...` stands for those left out;
-//! - a ```` ```text ```` block after `<!-- scoreboard: NAME -->` is what `attack` prints about a server;
-//! - a ```` ```console ```` block is a transcript, and is run. A line `$ ...` is a command, one that
-//!   ends with `⏎` is typed, `^D` ends the input, `^C` ends the program, all others are output. The
-//!   blocks of a section share a server and are run in order; `<!-- terminal: 2 -->` before one goes
-//!   on where the last block of that terminal stopped. Times, ports and error numbers may differ.
-//!   Port 3000 stands for the port of the section's server, port 4000 for that of `tap`;
-//! - a ```` ```sh ```` block is not run, but what its commands name must exist, as must every
-//!   command, file, test and page that the text names.
+//! Every command, file, test and page that a page names must exist. A block of code is checked
+//! according to its kind:
+//! - ```` ```rust ```` is a doc test of the chapter or module whose front page has the block.
+//! - ```` ```rust,ignore ```` is an excerpt. The line before it is
+//!   `<!-- excerpt: stage1-echo/src/server.rs -->`. Each line of the block must be in that file, in
+//!   this order. A line `// ...` stands for lines left out.
+//! - ```` ```diff ```` shows how one file becomes another. The line before it is
+//!   `<!-- diff: FILE1 FILE2 -->`. Lines with `-` must be in the first file, lines with `+` in the
+//!   second, and other lines in both. A line `...` stands for lines left out.
+//! - ```` ```text ```` after `<!-- scoreboard: NAME -->` is what `attack` prints about a server.
+//! - ```` ```console ```` is a transcript. The test runs it. A line `$ ...` is a command. A line that
+//!   ends with `⏎` is typed. `^D` ends the input, and `^C` ends the program. All other lines are
+//!   output. The blocks of a section share a server, and run in order. A block after
+//!   `<!-- terminal: 2 -->` continues the last block of that terminal. Times, ports and error numbers
+//!   may differ. Port 3000 stands for the port of the section's server, port 4000 for that of `tap`.
+//! - ```` ```sh ```` is not run. Only what its commands name must exist.
 
 mod support;
 

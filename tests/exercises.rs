@@ -1,8 +1,8 @@
-//! `cargo exercises`: which exercises are solved, and which one is next.
+//! `cargo exercises` shows which exercises are solved, and which one is next.
 //!
-//! An exercise is a heading on a page of the book, for example `### 2.1 The server is full (20
-//! minutes)`. Its tests are the functions `exercise_1_...` in `tests/stage2_exercises.rs`. It is
-//! solved if all of them pass. An exercise without a test is listed apart.
+//! Each exercise has a heading on a page of the book, for example `### 2.1 The server is full (20
+//! minutes)`. Its tests are the functions `exercise_1_...` in `tests/stage2_exercises.rs`. An
+//! exercise is solved if all its tests pass. Exercises without a test are in a list of their own.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
