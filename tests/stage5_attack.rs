@@ -15,7 +15,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_stage5-group");
 
 /// What `attack` must say of each server.
 const SCOREBOARD: &str = "
-row         step1_naive  step2_messages  step3_room  threads  select
+row         step1_naive  step2_messages  step3_room  threads  polling
 split       FELL         held            held        held     held
 glued       FELL         held            held        held     held
 long        FELL         held            held        held     held

@@ -42,10 +42,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// Starts a server that may have only 64 files open.
 const FEW_FILES: [&str; 4] = ["sh", "-c", "ulimit -n 64 && exec \"$@\"", "sh"];
 
-/// Our server.
-const OURS: &str = "cargo run -q -p stage5-group -- server 127.0.0.1:0 --engine";
-
-/// Nothing, or why the server fell. A row of [`ErrorKind::Unsupported`] is skipped.
+/// Nothing, or why the server fell.
 type Seen<T = ()> = io::Result<T>;
 
 /// An attack: its name, what it does, and the function that does it.
@@ -160,10 +157,11 @@ const ROWS: [Row; 13] = [
     ("half-close", "a member half-closes, then reads", |chat| {
         let mut eve = chat.join("eve")?;
         match chat.talk(8_500_000) {
-            Err(error) if error.kind() == ErrorKind::TimedOut => {} // it waits until eve reads
+            // A server that waits until eve reads is for the row `deaf`.
+            Err(error) if error.kind() == ErrorKind::TimedOut => eve.hear(&chat.said)?,
             result => result?,
         }
-        eve.send(chat.message("eve", "last words"))?;
+        chat.say(&eve, "eve", "last words")?;
         eve.stream.get_ref().shutdown(Shutdown::Write)?;
         eve.hear(&chat.said)
     }),
@@ -321,25 +319,31 @@ fn fell<T>(why: impl Into<String>) -> Seen<T> {
     Err(Error::other(why.into()))
 }
 
+/// Whether it is not the server that fails: this program has too many files open (EMFILE), or a row
+/// is not possible on this system.
+fn is_ours(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(24)
+}
+
 /// Who said a line, as a reader sees it.
 fn author(line: &str) -> &str {
     let said = line.strip_prefix('[').and_then(|line| line.split_once(']'));
     said.map_or("", |(_, said)| said.split(':').next().unwrap_or(said))
 }
 
-/// Reads where a server listens.
-fn listening(output: Option<ChildStdout>) -> Seen<SocketAddr> {
-    let mut lines = BufReader::new(output.ok_or(ErrorKind::NotFound)?).lines();
-    let line = lines.next().unwrap_or_else(|| Ok(String::new()))?;
-    thread::spawn(move || lines.for_each(drop)); // it may wait until somebody reads it
-    let address = line.strip_prefix("listening on ").unwrap_or_default();
-    let mut addresses = address.to_socket_addrs()?;
+/// Waits until a server says where it listens.
+fn listening(output: ChildStdout) -> Seen<SocketAddr> {
+    let (mut output, mut line) = (BufReader::new(output), String::new());
+    output.read_line(&mut line)?;
+    thread::spawn(move || io::copy(&mut output, &mut io::sink())); // it may wait for a reader
+    let address = line.trim_end().strip_prefix("listening on ");
+    let mut addresses = address.unwrap_or_default().to_socket_addrs()?;
     addresses.next().ok_or(ErrorKind::InvalidInput.into())
 }
 
 /// Runs a row against a server, which is started if none is running.
 fn judge(row: Row, command: &[String], running: Option<SocketAddr>) -> Seen<usize> {
-    let mut words = command.to_vec();
+    let (shown, mut words) = (command.join(" "), command.to_vec());
     if row.0 == "full" {
         if running.is_some() || cfg!(not(unix)) {
             return Err(ErrorKind::Unsupported.into());
@@ -349,15 +353,13 @@ fn judge(row: Row, command: &[String], running: Option<SocketAddr>) -> Seen<usiz
     let mut server = running.is_none().then(|| {
         let mut process = Command::new(&words[0]);
         process.args(&words[1..]).stderr(Stdio::null());
-        match process.stdout(Stdio::piped()).spawn() {
-            Ok(server) => server,
-            Err(error) => stop(1, &format!("cannot start `{}`: {error}", words[0])),
-        }
+        let child = process.stdout(Stdio::piped()).spawn();
+        child.unwrap_or_else(|error| stop(1, &format!("cannot start `{shown}`: {error}")))
     });
     let output = server.as_mut().and_then(|server| server.stdout.take());
     let (sender, result) = channel();
     thread::spawn(move || {
-        let address = running.map_or_else(|| listening(output), Ok);
+        let address = output.map_or(running.ok_or(ErrorKind::NotFound.into()), listening);
         sender.send(address.and_then(|address| Chat::attack(address, row.2)))
     });
     let result = result.recv_timeout(LIMIT);
@@ -365,45 +367,40 @@ fn judge(row: Row, command: &[String], running: Option<SocketAddr>) -> Seen<usiz
         let _ = server.kill();
         let _ = server.wait();
     }
-    result.unwrap_or_else(|_| fell("the row did not end"))
+    match result {
+        Err(_) => fell("the row did not end"),
+        Ok(Err(error)) if error.kind() == ErrorKind::InvalidInput => {
+            let sentence = format!("no `listening on HOST:PORT` comes from `{shown}`");
+            stop(1, &sentence)
+        }
+        Ok(result) => result,
+    }
 }
 
 /// Prints the rows, and returns whether all held.
 fn scoreboard(rows: &[Row], command: &[String], running: Option<SocketAddr>) -> bool {
-    let shown = command.join(" ");
-    let no_address = format!("no `listening on HOST:PORT` comes from `{shown}`");
     let mut verdicts = Vec::new();
-    for row in rows {
-        let (verdict, seen) = match judge(*row, command, running) {
+    for &row in rows {
+        let (verdict, seen) = match judge(row, command, running) {
             Ok(count) => ("held", format!("ann and bob heard all {count} lines")),
-            Err(error) => match error.kind() {
-                ErrorKind::InvalidInput => stop(1, &no_address),
-                ErrorKind::Unsupported => ("skipped", "not possible here".to_owned()),
-                _ => ("FELL", error.to_string()),
-            },
+            Err(error) if is_ours(&error) => ("skipped", "not possible here".to_owned()),
+            Err(error) => ("FELL", error.to_string()),
         };
-        print(&format!("{:<11}{:<50}{verdict}", row.0, row.1));
-        print(&format!("{:11}{seen:.68}", ""));
+        println!("{:<11}{:<50}{verdict}\n{:11}{seen:.68}", row.0, row.1, "");
         verdicts.push(verdict);
         if running.is_some_and(|address| Chat::attack(address, |_| Ok(())).is_err()) {
-            print("The server no longer answers, so the other rows are not run.");
+            println!("The server no longer answers, so the other rows are not run.");
             break;
         }
     }
     let count = |verdict| verdicts.iter().filter(|each| **each == verdict).count();
     let (held, fell, skipped) = (count("held"), count("FELL"), count("skipped"));
     let not_run = rows.len() - verdicts.len();
-    print(&format!(
-        "{held} held, {fell} fell, {skipped} skipped, {not_run} not run"
-    ));
+    println!("{held} held, {fell} fell, {skipped} skipped, {not_run} not run");
     held == rows.len()
 }
 
-/// Prints a line. When nobody reads it any more, the exit status still tells.
-fn print(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
+/// Ends this program, which cannot do what it was asked for.
 fn stop(status: i32, sentence: &str) -> ! {
     eprintln!("attack: {sentence}");
     process::exit(status);
@@ -417,7 +414,7 @@ fn main() {
     let command = parts.next().unwrap_or_default();
     if words == ["--list"] {
         for (name, does, _) in ROWS {
-            print(&format!("{name:<11}{does}"));
+            println!("{name:<11}{does}");
         }
         return;
     }
@@ -431,12 +428,13 @@ fn main() {
     rows.retain(|row| names.is_empty() || names.iter().any(|name| *name == row.0));
     let all_held = match (addresses.as_slice(), command) {
         ([], []) => {
-            let boards = ["threads", "polling"].map(|engine| {
-                print(&format!("our server, --engine {engine}:"));
-                let words = OURS.split(' ').chain([engine]).map(str::to_owned);
+            let ours = "cargo run -q -p stage5-group -- server 127.0.0.1:0 --engine";
+            let held = ["threads", "polling"].map(|engine| {
+                println!("our server, --engine {engine}:");
+                let words = ours.split(' ').chain([engine]).map(str::to_owned);
                 scoreboard(&rows, &words.collect::<Vec<_>>(), None)
             });
-            boards == [true, true]
+            held == [true, true]
         }
         ([], command) => scoreboard(&rows, command, None),
         ([address], []) => {
