@@ -343,7 +343,7 @@ fn listening(output: ChildStdout) -> Seen<SocketAddr> {
 
 /// Runs a row against a server, which is started if none is running.
 fn judge(row: Row, command: &[String], running: Option<SocketAddr>) -> Seen<usize> {
-    let (shown, mut words) = (command.join(" "), command.to_vec());
+    let mut words = command.to_vec();
     if row.0 == "full" {
         if running.is_some() || cfg!(not(unix)) {
             return Err(ErrorKind::Unsupported.into());
@@ -354,7 +354,7 @@ fn judge(row: Row, command: &[String], running: Option<SocketAddr>) -> Seen<usiz
         let mut process = Command::new(&words[0]);
         process.args(&words[1..]).stderr(Stdio::null());
         let child = process.stdout(Stdio::piped()).spawn();
-        child.unwrap_or_else(|error| stop(1, &format!("cannot start `{shown}`: {error}")))
+        child.unwrap_or_else(|error| stop(1, &format!("cannot start `{}`: {error}", command[0])))
     });
     let output = server.as_mut().and_then(|server| server.stdout.take());
     let (sender, result) = channel();
@@ -367,14 +367,7 @@ fn judge(row: Row, command: &[String], running: Option<SocketAddr>) -> Seen<usiz
         let _ = server.kill();
         let _ = server.wait();
     }
-    match result {
-        Err(_) => fell("the row did not end"),
-        Ok(Err(error)) if error.kind() == ErrorKind::InvalidInput => {
-            let sentence = format!("no `listening on HOST:PORT` comes from `{shown}`");
-            stop(1, &sentence)
-        }
-        Ok(result) => result,
-    }
+    result.unwrap_or_else(|_| fell("the row did not end"))
 }
 
 /// Prints the rows, and returns whether all held.
@@ -383,6 +376,9 @@ fn scoreboard(rows: &[Row], command: &[String], running: Option<SocketAddr>) -> 
     for &row in rows {
         let (verdict, seen) = match judge(row, command, running) {
             Ok(count) => ("held", format!("ann and bob heard all {count} lines")),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                stop(1, "no `listening on HOST:PORT` comes from the command")
+            }
             Err(error) if is_ours(&error) => ("skipped", "not possible here".to_owned()),
             Err(error) => ("FELL", error.to_string()),
         };
