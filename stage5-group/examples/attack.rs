@@ -302,8 +302,7 @@ impl Member {
         while self.next < said.len() {
             let next = self.next;
             let mut input = self.stream.by_ref().take(1_000_000); // a line may have no end
-            let read = input.read_line(&mut self.heard);
-            if !matches!(read, Ok(1..)) || Instant::now() > deadline {
+            if Instant::now() > deadline || !matches!(input.read_line(&mut self.heard), Ok(1..)) {
                 let why = format!("line {next} never came");
                 return Err(Error::new(ErrorKind::TimedOut, why));
             }
@@ -312,9 +311,7 @@ impl Member {
                 self.next += 1;
             } else if line.ends_with('>') {
                 let end = line.rsplit('<').next().unwrap_or_default();
-                return fell(format!(
-                    "line {next} was due, but what came ends with <{end}"
-                ));
+                return fell(format!("line {next} was due, but this came: …<{end}"));
             }
         }
         Ok(())
