@@ -24,6 +24,7 @@
 //! }),
 //! ```
 
+use std::fmt::Display;
 use std::io::{self, BufRead, BufReader, Error, ErrorKind, IsTerminal, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::process::{self, ChildStdout, Command, Stdio};
@@ -302,8 +303,7 @@ impl Member {
         while self.next < said.len() {
             let next = self.next;
             let mut input = self.stream.by_ref().take(1_000_000); // a line may have no end
-            let read = input.read_line(&mut self.heard);
-            if !matches!(read, Ok(1..)) || Instant::now() > deadline {
+            if Instant::now() > deadline || !matches!(input.read_line(&mut self.heard), Ok(1..)) {
                 let why = format!("line {next} never came");
                 return Err(Error::new(ErrorKind::TimedOut, why));
             }
@@ -312,7 +312,7 @@ impl Member {
                 self.next += 1;
             } else if line.ends_with('>') {
                 let end = line.rsplit('<').next().unwrap_or_default();
-                return fell(format!("line {next} was lost: the next one is <{end}"));
+                return fell(format!("line {next} was expected, but <{end} came"));
             }
         }
         Ok(())
@@ -386,18 +386,28 @@ fn scoreboard(rows: &[Row], command: &[String], running: Option<SocketAddr>) -> 
             Err(error) if is_ours(&error) => ("skipped", "not possible here".to_owned()),
             Err(error) => ("FELL", error.to_string()),
         };
-        println!("{:<11}{:<50}{verdict}\n{:11}{seen:.68}", row.0, row.1, "");
+        print(format!(
+            "{:<11}{:<50}{verdict}\n{:11}{seen:.68}",
+            row.0, row.1, ""
+        ));
         verdicts.push(verdict);
         if running.is_some_and(|address| Chat::attack(address, |_| Ok(())).is_err()) {
-            println!("The server no longer answers, so the other rows are not run.");
+            print("The server no longer answers, so the other rows are not run.");
             break;
         }
     }
     let count = |verdict| verdicts.iter().filter(|each| **each == verdict).count();
     let (held, fell, skipped) = (count("held"), count("FELL"), count("skipped"));
     let not_run = rows.len() - verdicts.len();
-    println!("{held} held, {fell} fell, {skipped} skipped, {not_run} not run");
+    print(format!(
+        "{held} held, {fell} fell, {skipped} skipped, {not_run} not run"
+    ));
     held == rows.len()
+}
+
+/// Prints a line. `println!` panics if nobody reads it, for example in `attack | head -3`.
+fn print(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Ends this program, which cannot do what it was asked for.
@@ -414,7 +424,7 @@ fn main() {
     let command = parts.next().unwrap_or_default();
     if words == ["--list"] {
         for (name, does, _) in ROWS {
-            println!("{name:<11}{does}");
+            print(format!("{name:<11}{does}"));
         }
         return;
     }
@@ -430,7 +440,7 @@ fn main() {
         ([], []) => {
             let ours = "cargo run -q -p stage5-group -- server 127.0.0.1:0 --engine";
             let held = ["threads", "polling"].map(|engine| {
-                println!("our server, --engine {engine}:");
+                print(format!("our server, --engine {engine}:"));
                 let words = ours.split(' ').chain([engine]).map(str::to_owned);
                 scoreboard(&rows, &words.collect::<Vec<_>>(), None)
             });
