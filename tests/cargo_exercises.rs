@@ -89,7 +89,7 @@ The next one: 1.2 Open (5 minutes)
 stage2-two does not compile. To see why:
   cargo test -p stage2-two --test stage2_exercises --no-run
 
-Nothing to write, so without a test: 1.3
+Without a test: 1.3
 ";
     // The compiler may change its message, so that line is not compared.
     let is_compared = |line: &&str| !line.contains("does not compile: error");

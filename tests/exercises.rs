@@ -381,10 +381,7 @@ fn summary(chapters: &[Chapter], reports: &[Report]) -> String {
     }
     let untested: Vec<&Exercise> = untested.iter().map(|(exercise, _)| *exercise).collect();
     if !untested.is_empty() {
-        let line = format!(
-            "\nNothing to write, so without a test: {}",
-            names(&untested)
-        );
+        let line = format!("\nWithout a test: {}", names(&untested));
         text += &wrap(&line, "  ");
     }
     text
@@ -564,7 +561,7 @@ mod tests {
             The next one: 2.2 A title (20 minutes)\n  \
             read  docs/2-select.md\n  \
             run   cargo exercises 2.2\n\n\
-            Nothing to write, so without a test: 2.3\n";
+            Without a test: 2.3\n";
         assert_eq!(text, expected);
     }
 
