@@ -101,7 +101,6 @@ fn check(server: &str) {
 
 /// All at the same time, because most of the time an attack waits.
 #[test]
-#[cfg_attr(windows, ignore = "takes minutes under Wine")]
 fn every_server_holds_and_falls_as_its_page_says() {
     thread::scope(|scope| {
         for server in SERVERS {
