@@ -329,7 +329,7 @@ fn is_ours(error: &Error) -> bool {
     error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(24)
 }
 
-/// Who said a line, as a reader sees it.
+/// The author of a line, as a reader sees it.
 fn author(line: &str) -> &str {
     let said = line.strip_prefix('[').and_then(|line| line.split_once(']'));
     said.map_or("", |(_, said)| said.split(':').next().unwrap_or(said))

@@ -22,7 +22,7 @@ pub enum Engine {
     Polling,
 }
 
-/// Serves the group, for ever, and logs a line for each member that joins or is lost.
+/// Serves the group, forever, and logs a line for each member that joins or is lost.
 ///
 /// # Errors
 ///

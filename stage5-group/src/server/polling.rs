@@ -16,7 +16,7 @@ use crate::readiness::{Backoff, ready, sleep_until};
 use crate::server::group::Group;
 use crate::server::room::Id;
 
-/// Serves the group, for ever.
+/// Serves the group, forever.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Who is in the room, and what everyone is told: the meaning of each message.
+//! The members of the room, and what everyone is told: the meaning of each message.
 //!
 //! Events go in, lines come out. This module knows nothing of sockets, threads or the time of day.
 //! So both engines can use it, and a test of it needs no network.
@@ -154,7 +154,7 @@ impl Room {
         format!("[{}] {text}\n", self.stamp)
     }
 
-    /// Who is in the room, for example `3 here: 业冰蝶, 同静槐, 同静槐#2`.
+    /// The answer to `/who`, for example `3 here: 业冰蝶, 同静槐, 同静槐#2`.
     fn list(&self) -> String {
         let names = self.members.values().map(|member| member.display.as_str());
         let names = names.filter(|name| !name.is_empty()).take(MAX_LISTED);

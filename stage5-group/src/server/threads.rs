@@ -43,7 +43,7 @@ enum Event {
 /// The way to the hub. The accept thread and each reader have a clone, so the clones count them.
 type Events = Arc<SyncSender<Event>>;
 
-/// Serves the group, for ever.
+/// Serves the group, forever.
 ///
 /// # Errors
 ///
