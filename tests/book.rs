@@ -9,7 +9,8 @@
 //! - ```` ```diff ```` shows how one file becomes another. The line before it is
 //!   `<!-- diff: FILE1 FILE2 -->`. Lines with `-` must be in the first file, lines with `+` in the
 //!   second, and other lines in both. A line `...` stands for lines left out.
-//! - ```` ```text ```` after `<!-- scoreboard: NAME -->` is what `attack` prints about a server.
+//! - ```` ```text ```` after `<!-- scoreboard: threads, polling -->` is what `attack`
+//!   prints about each of these servers.
 //! - ```` ```console ```` is a transcript. The test runs it. A line `$ ...` is a command. A line that
 //!   ends with `⏎` is typed. `^D` ends the input, and `^C` ends the program. All other lines are
 //!   output. The blocks of a section share a server, and run in order. A block after

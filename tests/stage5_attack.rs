@@ -22,16 +22,19 @@ const SERVERS: [&str; 5] = [
     "polling",
 ];
 
-/// The block after `<!-- scoreboard: SERVER -->` on a page of the book.
+/// The block after `<!-- scoreboard: SERVERS -->` on a page of the book.
 fn scoreboard(server: &str) -> String {
-    let mark = format!("<!-- scoreboard: {server} -->\n```text\n");
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     for page in fs::read_dir(docs).expect("is a folder") {
         let page = page.expect("can be read").path();
         let text = fs::read_to_string(&page).unwrap_or_default();
-        if let Some((_, block)) = text.split_once(&mark) {
-            let (block, _) = block.split_once("```").expect("the block ends");
-            return block.to_owned();
+        for after in text.split("<!-- scoreboard: ").skip(1) {
+            if let Some((servers, block)) = after.split_once(" -->\n```text\n")
+                && servers.split(", ").any(|name| name == server)
+            {
+                let (block, _) = block.split_once("```").expect("the block ends");
+                return block.to_owned();
+            }
         }
     }
     panic!("no page shows the scoreboard of {server}");
