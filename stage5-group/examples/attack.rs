@@ -182,7 +182,7 @@ const ROWS: &[Row] = &[
     }),
 ];
 
-/// What goes on in the group.
+/// The group that is attacked, and what was said in it.
 struct Chat {
     address: SocketAddr,
     /// Ann and bob.
@@ -452,7 +452,7 @@ fn main() {
         ([address], []) => {
             let mut addresses = address.to_socket_addrs().into_iter().flatten();
             match addresses.find(|each| TcpStream::connect_timeout(each, LINE_TIMEOUT).is_ok()) {
-                None => stop(1, &format!("cannot connect to {address}: nobody answers")),
+                None => stop(1, &format!("cannot connect to {address}: no answer")),
                 running => scoreboard(&rows, &[], running),
             }
         }

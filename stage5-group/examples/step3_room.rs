@@ -1,9 +1,9 @@
 //! Chapter 5, step 3: the server decides what the members see.
 //!
-//! One change to step 2. The `Room` gives each member a name that nobody else has, announces who
-//! joins and who leaves, and writes every line itself, so that no text can look like a line of
-//! somebody else. The room returns lines for everyone and lines for one member. The server still
-//! writes these lines to one member after the other, and the list stays locked meanwhile.
+//! One change to step 2. The `Room` gives each member a name that no other member has, announces
+//! joins and leaves, and writes every line itself. So no text can look like a line of another
+//! member. The room returns lines for everyone and lines for one member. The server still writes
+//! these lines to one member after the other, and the list stays locked meanwhile.
 //!
 //! What still goes wrong, and the row of `attack` that shows it:
 //! - A member that does not read stops everyone: `deaf`.

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
          {NAME} [any of these]\n\
          server: host the group at HOST:PORT (default: {ADDRESS})\n\
          client: join the group there; --plain works in lines, without the window\n\
-         neither: host the group there if nobody does, then join it\n"
+         neither: host the group there if no server answers, then join it\n"
     );
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         let _ = io::stdout().write_all(usage.as_bytes());

@@ -199,7 +199,7 @@ fn sanitize_name(requested: &str) -> String {
 }
 
 /// Whether two names that differ only in this character look alike: the format characters and
-/// fillers of Unicode, which nobody sees.
+/// fillers of Unicode, which are invisible.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{AD}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
         | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2065}' | '\u{206A}'..='\u{206F}'

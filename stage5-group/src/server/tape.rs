@@ -26,7 +26,7 @@ pub struct Cursor {
     at: u64,
     /// Where it stops: for a member that has left, the end of the tape at that moment.
     until: u64,
-    /// Whole lines for this member alone. They are sent once it has received the whole tape.
+    /// Whole lines only for this member. They are sent once it has received the whole tape.
     notices: Vec<u8>,
     /// The notices that are being sent. Their rest comes before anything else: a line that has been
     /// sent in part must not be interrupted by another one.
@@ -124,7 +124,7 @@ impl Cursor {
         self.at == self.until
     }
 
-    /// Adds a line for this member alone. The line is dropped if [`MAX_NOTICES`] bytes of notices
+    /// Adds a line only for this member. The line is dropped if [`MAX_NOTICES`] bytes of notices
     /// already wait: a member that asks questions and does not read must not fill the memory.
     pub fn notify(&mut self, notice: &[u8]) {
         if self.notices.len() < MAX_NOTICES {
