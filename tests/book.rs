@@ -99,12 +99,12 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What a student reads first if a check of the book fails.
+/// The message for a student whose chapter differs from its page.
 const CHANGED: &str = "\
     If you have changed a chapter to solve an exercise, it is expected to differ from its page.\n\
     Use `cargo exercises` and the chapter's own tests, for example `cargo test -p stage1-echo`.";
 
-/// Fails with all that is wrong at once.
+/// Fails if anything is wrong, and lists all of it.
 fn assert_none(wrong: &[String]) {
     assert!(wrong.is_empty(), "{CHANGED}\n\n{}\n", wrong.join("\n"));
 }
@@ -122,7 +122,7 @@ struct Block {
     /// The number of its opening line.
     line: usize,
     kind: String,
-    /// What an HTML comment on the line before says, as `excerpt: FILE`.
+    /// The text of an HTML comment on the line before, for example `excerpt: FILE`.
     note: String,
     /// How many headings stand before it.
     section: usize,
@@ -399,7 +399,7 @@ fn run_page(page: &Page) -> Vec<String> {
         .collect()
 }
 
-/// Runs the transcripts of a section in order; the error says in which line of the page.
+/// Runs the transcripts of a section in order. The error has the number of a line on the page.
 fn run_section(blocks: &[&Block]) -> Result<(), (usize, String)> {
     let mut scene = Scene {
         port: None,
@@ -416,9 +416,10 @@ fn run_section(blocks: &[&Block]) -> Result<(), (usize, String)> {
                 .step(&name, number, line)
                 .map_err(|what| (number, what))?;
         }
-        // A block without a command goes on where the program is, and waits for it to be there.
-        let goes_on = !block.lines.iter().any(|line| line.starts_with("$ "));
-        if let Some(terminal) = scene.terminals.get_mut(&name).filter(|_| goes_on) {
+        // A block without a command continues the transcript of a running program. First, the
+        // program must have shown what the page says so far.
+        let continues = !block.lines.iter().any(|line| line.starts_with("$ "));
+        if let Some(terminal) = scene.terminals.get_mut(&name).filter(|_| continues) {
             terminal.catch_up(scene.port)?;
         }
     }
@@ -427,9 +428,9 @@ fn run_section(blocks: &[&Block]) -> Result<(), (usize, String)> {
 
 /// The terminals of one section.
 struct Scene {
-    /// Where its server listens, in place of 3000.
+    /// The port of its server, in place of 3000.
     port: Option<u16>,
-    /// Where its `tap` listens, in place of 4000.
+    /// The port of its `tap`, in place of 4000.
     tap_port: Option<u16>,
     terminals: BTreeMap<String, Terminal>,
 }
@@ -441,11 +442,11 @@ struct Terminal {
     output: Receiver<Vec<u8>>,
     unread: Vec<u8>,
     is_server: bool,
-    /// Whether it stands between the clients and the server.
+    /// Whether it is between the clients and the server.
     is_tap: bool,
-    /// Whether its first line has been compared: a server's says that it listens.
+    /// Whether its first line has been compared. The first line of a server says where it listens.
     has_shown: bool,
-    /// The lines of a server's log that need not have come yet, with their numbers on the page.
+    /// The lines of a server's log that may come later, with their numbers on the page.
     later: Vec<(usize, String)>,
     /// The number of its last line on the page.
     line: usize,
@@ -519,14 +520,14 @@ impl Scene {
                 continue;
             }
             let package = words.by_ref().skip_while(|&word| word != "-p").nth(1);
-            let package = package.ok_or("cargo run -p what?")?;
+            let package = package.ok_or("`cargo run` has no `-p PACKAGE`")?;
             let example = words.next_if_eq(&"--example").and_then(|_| words.next());
             let program = example.map_or_else(|| binary(package), example_binary);
             line_to_run.push(program.display().to_string());
             words.next_if_eq(&"--");
             if example == Some(TAP) {
                 while words.next_if(|word| word.contains(':')).is_some() {}
-                let port = *self.port.get_or_insert_with(deaf_port);
+                let port = *self.port.get_or_insert_with(unused_port);
                 line_to_run.push(format!("127.0.0.1:0 127.0.0.1:{port}"));
                 (is_server, is_tap) = (true, true);
                 continue;
@@ -547,7 +548,7 @@ impl Scene {
                 .any(|word| word.contains(':') || *word == "--help");
             if !has_address && package != "stage3-gui-stub" {
                 if role == Some("client") {
-                    self.port.get_or_insert_with(deaf_port);
+                    self.port.get_or_insert_with(unused_port);
                 }
                 line_to_run.push(format!("127.0.0.1:{}", self.port.unwrap_or(0)));
             }
@@ -570,7 +571,8 @@ impl Scene {
         program.stdin(Stdio::piped()).stdout(writer).stderr(errors);
         let child = program.spawn();
         let mut child = child.map_err(|error| format!("{line_to_run}: {error}"))?;
-        // The command holds the pipe's writing end too: its reader would wait for ever.
+        // The command also holds the writing end of the pipe. With it open, the reader would wait
+        // forever.
         drop(program);
         let (sender, output) = channel();
         thread::spawn(move || {
@@ -594,7 +596,7 @@ impl Scene {
 
     fn with_own_port(&mut self, word: &str) -> String {
         let (shown, port) = if word.contains("3000") {
-            (3000, *self.port.get_or_insert_with(deaf_port))
+            (3000, *self.port.get_or_insert_with(unused_port))
         } else if let Some(port) = self.tap_port.filter(|_| word.contains("4000")) {
             (4000, port)
         } else {
@@ -607,8 +609,8 @@ impl Scene {
             })
     }
 
-    /// Ends every program, `tap` after the clients and servers last, and looks at what they have
-    /// still shown.
+    /// Ends the clients, then `tap`, then the servers. Fails if one of them has shown more than the
+    /// page says.
     fn end(self) -> Result<(), (usize, String)> {
         let mut terminals: Vec<Terminal> = self.terminals.into_values().collect();
         terminals.sort_by_key(|terminal| (terminal.is_server, !terminal.is_tap));
@@ -620,7 +622,7 @@ impl Scene {
 }
 
 impl Terminal {
-    /// Waits for more output; false at its end.
+    /// Waits for more output. Returns false at its end.
     fn wait(&mut self, deadline: Instant) -> Result<bool, String> {
         match self
             .output
@@ -631,14 +633,14 @@ impl Terminal {
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
                 let unread = String::from_utf8_lossy(&self.unread);
                 return Err(format!(
-                    "this does not come; the program waits after {unread:?}"
+                    "the program does not print this line; its unread output is {unread:?}"
                 ));
             }
         }
         Ok(true)
     }
 
-    /// The next line; `None` at the end.
+    /// The next line, or `None` at the end.
     fn line(&mut self) -> Result<Option<String>, String> {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -683,11 +685,12 @@ impl Terminal {
 
     fn kill(&mut self) {
         let _ = self.child.kill();
-        // Only when it has ended are its sockets closed.
+        // Its sockets are closed only when it has ended.
         let _ = self.child.wait();
     }
 
-    /// Ends the program: a server at once, others in their own time after the end of input.
+    /// Ends the program. A server is killed. Another program must end by itself after the end of
+    /// input.
     fn end(mut self, port: Option<u16>) -> Result<(), (usize, String)> {
         self.stdin = None;
         if self.is_server {
@@ -697,7 +700,7 @@ impl Terminal {
         let at = self.line;
         match self.line().map_err(|what| (at, what))? {
             None => Ok(()),
-            Some(more) => Err((at, format!("the program goes on with\n{more}"))),
+            Some(more) => Err((at, format!("the program continues with\n{more}"))),
         }
     }
 }
@@ -708,8 +711,8 @@ impl Drop for Terminal {
     }
 }
 
-/// A port at which nobody listens.
-fn deaf_port() -> u16 {
+/// A port at which no program listens.
+fn unused_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     listener.local_addr().expect("is bound").port()
 }
@@ -725,7 +728,7 @@ fn compare(page: &str, shown: &str, port: Option<u16>) -> Result<(), String> {
     ))
 }
 
-/// The line without what differs from run to run: times, ports and the numbers of errors.
+/// The line without the parts that differ between two runs: times, ports and the numbers of errors.
 fn mask(line: &str) -> String {
     let mut masked = String::new();
     let mut rest = line.trim_end();
@@ -756,7 +759,7 @@ fn mask(line: &str) -> String {
     masked
 }
 
-/// The length of what a line of `tap` begins with, as `#1   0.812 s`.
+/// The length of the beginning of a line of `tap`, for example `#1   0.812 s`.
 fn tap_time(line: &str) -> Option<usize> {
     let (start, _) = line.strip_prefix('#')?.split_once(" s  ")?;
     let (number, seconds) = start.split_once(' ')?;
@@ -765,7 +768,7 @@ fn tap_time(line: &str) -> Option<usize> {
     Some(1 + start.len() + 2)
 }
 
-/// Each digit as `0`, each letter as `a`.
+/// The text, with `0` for each digit and `a` for each letter.
 fn shape(text: &str) -> String {
     let kind = |c: char| match c {
         '0'..='9' => '0',
@@ -794,7 +797,7 @@ fn example_binary(name: &str) -> PathBuf {
     programs().join("examples").join(name)
 }
 
-/// Where all programs are, built in the profile of this test.
+/// The folder of all programs, built in the profile of this test.
 fn programs() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -854,7 +857,7 @@ fn problems(line: &str) -> Vec<String> {
             let at = cargo.iter().position(|&word| word == flag)?;
             cargo.get(at + 1).copied()
         };
-        // What an example runs, as `attack` does.
+        // An example may run `cargo` itself, as `attack` does.
         if program.contains(&"cargo") {
             problems.extend(self::problems(&program.join(" ")));
         }
@@ -886,7 +889,7 @@ fn problems(line: &str) -> Vec<String> {
                     }
                 }
                 Some(package) => problems.extend(check_arguments(package, program)),
-                None => problems.push("cargo run without -p".to_owned()),
+                None => problems.push("`cargo run` has no `-p PACKAGE`".to_owned()),
             },
             Some(&"bench") if !has("[[bench]]") => problems.push("no benchmark".to_owned()),
             Some(&"test") => {
@@ -906,7 +909,7 @@ fn problems(line: &str) -> Vec<String> {
                 }
             }
             Some(&("bench" | "build" | "clippy" | "doc" | "fmt" | "install" | "tree")) => {}
-            other => problems.push(format!("cargo {other:?}?")),
+            other => problems.push(format!("unknown: cargo {other:?}")),
         }
     }
     problems
@@ -924,7 +927,7 @@ fn check_arguments(package: &str, arguments: &[&str]) -> Option<String> {
     while let Some(word) = arguments.next() {
         let is_known = match word {
             "--help" | "[HOST:PORT]" => true,
-            // To a file, or nowhere.
+            // A redirection.
             word if word.starts_with('>') => true,
             "--engine" => arguments
                 .next()
@@ -984,7 +987,7 @@ fn functions() -> BTreeSet<String> {
     names
 }
 
-/// A name of four words or more in backquotes is a test: no other name is as long.
+/// A name of four words or more in backquotes is the name of a test. No other name is that long.
 #[test]
 fn every_test_named_exists() {
     let functions = functions();
@@ -1060,7 +1063,7 @@ fn every_link_of_a_chapter_has_a_target_in_cargo_doc() {
     assert_none(&wrong);
 }
 
-/// The links of a page that are not defined on the page and among these targets.
+/// The links of a page that are not defined both on the page and among these targets.
 fn links_without_target(path: &str, targets: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let page = Page::read(path);
@@ -1105,7 +1108,7 @@ fn the_pictures_in_cargo_doc_are_those_of_the_book() {
     });
     let links: Vec<&str> = links.filter(|line| !line.is_empty()).collect();
     let pictures: Vec<String> = pictures.collect();
-    // The empty line ends the last definition where a page follows.
+    // The empty line ends the last definition, because a page may follow.
     let expected = format!("{}\n{}\n\n", links.join("\n"), pictures.join("\n"));
     if env::var_os("UPDATE_PICTURES").is_some() {
         fs::write(root().join(TARGETS), &expected).expect("can be written");
@@ -1137,7 +1140,7 @@ fn every_picture_on_a_page_of_cargo_doc_has_a_name() {
     assert_none(&wrong);
 }
 
-/// In few fonts is a Chinese character exactly as wide as two others.
+/// In most fonts, a Chinese character is not exactly as wide as two other characters.
 #[test]
 fn no_drawing_contains_wide_characters() {
     let is_box = |c: char| ('\u{2500}'..='\u{257f}').contains(&c);
@@ -1183,7 +1186,8 @@ fn base64_is_that_of_the_standard() {
     assert_eq!(base64("业冰蝶".as_bytes()), "5Lia5Yaw6J22");
 }
 
-/// The first page of the book is the README. It lies elsewhere, so its links have other targets.
+/// The first page of the book is the README. It is in another folder, so its links have other
+/// targets.
 #[test]
 fn every_link_of_the_readme_has_a_target_in_the_book() {
     let first = read("docs/introduction.md");
@@ -1214,7 +1218,7 @@ fn every_link_of_the_readme_has_a_target_in_the_book() {
 fn links(page: &Page) -> Vec<(usize, String)> {
     let mut links = Vec::new();
     for (number, line) in &page.prose {
-        // What is in backquotes is no link.
+        // Text in backquotes is not a link.
         let text: String = line.split('`').step_by(2).collect();
         for rest in text.split("](").skip(1) {
             let target = rest.split(')').next().unwrap_or_default();

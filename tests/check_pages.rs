@@ -70,8 +70,8 @@ fn read_pages(folder: &Path, pages: &mut BTreeMap<PathBuf, Page>) -> io::Result<
             .iter()
             .any(|name| path.ends_with(name))
         {
-            // These two are part of rustdoc. They link to an index of crates that it does not
-            // generate.
+            // These two pages are part of rustdoc. They link to an index of crates that rustdoc
+            // does not generate.
         } else if path.extension().is_some_and(|ending| ending == "html") {
             let text = fs::read_to_string(&path)?;
             pages.insert(path, parse(&text));

@@ -36,11 +36,11 @@ struct Exercise {
     tests: Vec<String>,
 }
 
-/// What came of running tests.
+/// The result of running tests.
 #[derive(Debug, Default, PartialEq)]
 struct Report {
     passed: Vec<String>,
-    /// The names of the tests that failed, each with its own words.
+    /// The names of the tests that failed, each with the message of its panic.
     failed: Vec<(String, String)>,
     /// The first error of the compiler, if no test has run.
     error: Option<String>,
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Not `print!`, which panics if nobody reads standard output.
+/// Prints a text. `print!` would panic when standard output is closed.
 fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
@@ -286,15 +286,15 @@ fn parse_report(output: &str, errors: &str) -> Report {
         if result == "ok" {
             report.passed.push(name);
         } else {
-            let words = failure_words(output, &name);
-            report.failed.push((name, words));
+            let message = failure_message(output, &name);
+            report.failed.push((name, message));
         }
     }
     report
 }
 
-/// What a test that failed has said: the message of its panic.
-fn failure_words(output: &str, name: &str) -> String {
+/// The message of the panic of a test that failed.
+fn failure_message(output: &str, name: &str) -> String {
     let block = output.split(&format!("---- {name} stdout ----\n")).nth(1);
     let block = block.unwrap_or_default();
     let block = block.split("\n---- ").next().unwrap_or_default();
@@ -351,7 +351,8 @@ fn names(exercises: &[&Exercise]) -> String {
     names.join(" ")
 }
 
-/// What stands below the chapters: how many are solved, the next one, and the others.
+/// The text below the chapters: how many exercises are solved, which one is next, and which have no
+/// test.
 fn summary(chapters: &[Chapter], reports: &[Report]) -> String {
     let all = chapters.iter().zip(reports).flat_map(|(chapter, report)| {
         let exercises = chapter.exercises.iter();
@@ -394,7 +395,7 @@ fn compile_command(chapter: &Chapter) -> String {
     format!("cargo test -p {package} --test stage{number}_exercises --no-run")
 }
 
-/// What became of each test of an exercise, and what to do next.
+/// The result of each test of an exercise, and what to do next.
 fn details(chapter: &Chapter, exercise: &Exercise, report: &Report) -> String {
     if let Some(error) = &report.error {
         let command = compile_command(chapter);
@@ -411,8 +412,8 @@ fn details(chapter: &Chapter, exercise: &Exercise, report: &Report) -> String {
         }
         text += &wrap(&format!("FAILED  {sentence}"), "        ");
         let failure = report.failed.iter().find(|(name, _)| name == test);
-        let words = failure.map_or("It did not run to its end.", |(_, words)| words);
-        for line in words.lines() {
+        let message = failure.map_or("It did not run to its end.", |(_, message)| message);
+        for line in message.lines() {
             text += &wrap(&format!("        {line}"), "        ");
         }
     }
@@ -426,7 +427,7 @@ fn details(chapter: &Chapter, exercise: &Exercise, report: &Report) -> String {
     text
 }
 
-/// Breaks a line at spaces so that it fits the screen; further lines begin with this indentation.
+/// Breaks a line at spaces so that it fits the screen. Further lines begin with this indentation.
 fn wrap(line: &str, indent: &str) -> String {
     let mut text = String::new();
     let mut rest = line;
@@ -531,14 +532,14 @@ mod tests {
     }
 
     #[test]
-    fn a_report_has_the_words_of_each_test_that_failed() {
+    fn a_report_has_the_message_of_each_test_that_failed() {
         let report = parse_report(OUTPUT, "");
         assert_eq!(report.passed, ["exercise_1_a_part"]);
         let failed = [
             ("exercise_2_a_part", "no line \"x\" in [\n    \"y\",\n]"),
             ("exercise_2_another", "it is late"),
         ];
-        let failed = failed.map(|(name, words)| (name.to_owned(), words.to_owned()));
+        let failed = failed.map(|(name, message)| (name.to_owned(), message.to_owned()));
         assert_eq!(report.failed, failed);
         assert_eq!(report.error, None);
     }
@@ -566,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chapter_that_does_not_compile_is_named_and_hides_no_other() {
+    fn a_chapter_that_does_not_compile_is_named_and_does_not_hide_the_others() {
         let chapters = [chapter(), chapter()];
         let reports = [broken(), parse_report(OUTPUT, "")];
         let line = row(&chapters, &chapters[0], &reports[0]);
@@ -582,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn the_details_are_the_words_of_the_tests() {
+    fn the_details_show_the_message_of_each_failed_test() {
         let (chapter, report) = (chapter(), parse_report(OUTPUT, ""));
         let text = details(&chapter, &chapter.exercises[1], &report);
         let expected = "FAILED  a part\n        no line \"x\" in [\n            \"y\",\n        ]\n\

@@ -147,7 +147,7 @@ fn the_client_shows_one_answer_for_each_line() {
     assert_eq!(lines[2..], ["> "]);
 }
 
-/// The server cuts a line of 1200 bytes within a character, since 1024 is no multiple of 3. On
+/// The server cuts a line of 1200 bytes within a character, because 1024 is not a multiple of 3. On
 /// Windows a console accepts only UTF-8. So the client must not print half of a character.
 #[test]
 fn the_client_shows_a_cut_character_as_a_replacement_character() {

@@ -352,7 +352,8 @@ fn the_bytes_of_a_hundred_connections_do_not_mix() {
 #[test]
 fn many_megabytes_arrive_in_both_directions_in_little_memory() {
     const BLOCKS: usize = 256;
-    // The length is no multiple of any buffer's length. So a lost chunk moves all bytes after it.
+    // The length is not a multiple of the length of any buffer. So a lost chunk moves all bytes
+    // after it.
     let block: Vec<u8> = (0..65_537_u32)
         .map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3])
         .collect();

@@ -108,7 +108,7 @@ fn a_lone_escape_does_nothing_and_does_not_change_the_next_key() {
 }
 
 #[test]
-fn the_keyboard_gives_up_an_endless_sequence() {
+fn an_endless_sequence_does_not_block_the_keyboard() {
     let mut keyboard = Keyboard::default();
     let endless = [b"\x1b[".as_slice(), &[b'1'; 40]].concat();
     keyboard.keys(&endless);
@@ -464,7 +464,7 @@ fn ctrl_c_closes_and_so_does_ctrl_d_on_an_empty_input() {
     assert_eq!(screen.close_requests, 1);
     assert_eq!(screen.press(Key::CtrlC), None, "the event is returned once");
     assert_eq!(screen.close_requests, 2);
-    assert!(shown(&screen).contains("closing, Ctrl-C again: now"));
+    assert!(shown(&screen).contains("closing, Ctrl-C ends it now"));
 }
 
 // Screens.
@@ -818,7 +818,7 @@ fn lines(input: &[u8], arguments: &[&str]) -> Finished {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    // A broken pipe is no failure: with wrong arguments the program reads nothing.
+    // A broken pipe is not a failure: with wrong arguments the program reads nothing.
     let _ = child.stdin.take().expect("a pipe").write_all(input);
     child.wait_with_output().expect("it ends")
 }
@@ -1045,7 +1045,7 @@ mod on_a_terminal {
     }
 
     impl Drop for Session {
-        /// Removes the terminal. That also ends a program that a failed test has left on it.
+        /// Removes the terminal. This also ends a program that a failed test has left on it.
         fn drop(&mut self) {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -1069,8 +1069,8 @@ mod on_a_terminal {
         session.wait_until_closed(&before, "0");
     }
 
-    /// A row is drawn when it has changed. Now and then all rows are drawn, in case the terminal
-    /// has lost one.
+    /// A row is drawn when it has changed. From time to time all rows are drawn, in case the
+    /// terminal has lost one.
     #[test]
     fn the_whole_screen_is_drawn_again_but_not_for_every_key() {
         let mut session = on_a_terminal(BINARY);
@@ -1100,7 +1100,7 @@ mod on_a_terminal {
     }
 
     #[test]
-    #[ignore = "runs in a terminal, for two_ctrl_c_in_one_read_cause_a_close_event"]
+    #[ignore = "run on a pseudo-terminal by another test"]
     fn prints_that_it_is_closing() {
         let window = Window::new("Rust聊天群", false);
         let mut closed = false;

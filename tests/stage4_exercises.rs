@@ -1,5 +1,6 @@
-//! Chapter 4: tests of its exercises. Each is ignored, because it fails until its exercise is
-//! solved. This runs the first: `cargo test -p stage4-threads exercise_1 -- --ignored`.
+//! Chapter 4: tests of its exercises. Each test is ignored, because it fails until its exercise is
+//! solved. This command runs the tests of exercise 1:
+//! `cargo test -p stage4-threads exercise_1 -- --ignored`.
 
 mod support;
 

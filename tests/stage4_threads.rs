@@ -90,7 +90,7 @@ fn a_character_that_could_control_the_terminal_is_shown_as_a_replacement() {
     assert_eq!(client.line(), "\u{FFFD}\u{FFFD}(");
 }
 
-/// The shell builds the pipe.
+/// The test needs a shell, for the pipe.
 #[cfg(unix)]
 #[test]
 fn a_closed_standard_output_causes_one_sentence_and_no_panic() {
@@ -111,8 +111,8 @@ fn a_closed_standard_output_causes_one_sentence_and_no_panic() {
     );
 }
 
-/// The receive thread waits until somebody reads standard output. The client does not wait for this
-/// thread.
+/// The receive thread waits, because no program reads standard output. The client does not wait for
+/// this thread.
 #[test]
 fn a_failed_write_ends_the_client_although_the_receive_thread_still_waits() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");

@@ -1,4 +1,4 @@
-//! The steps of chapter 5 under attack: each holds what its text says, and falls to the rest.
+//! The steps of chapter 5 under attack: each holds or falls in the rows that its page says.
 
 mod support;
 
@@ -57,7 +57,8 @@ fn example(name: &str) -> String {
         .expect("the path is text")
 }
 
-/// Runs the program, which opens more than 300 connections: macOS allows 256 if nobody asks.
+/// Runs the program, which opens more than 300 connections. Without `ulimit`, macOS allows only
+/// 256.
 fn attack(arguments: &[&str]) -> (i32, String, String) {
     let program = example("attack");
     if cfg!(unix) {
@@ -92,7 +93,7 @@ fn check(server: &str) {
     let (seen, page) = (verdicts(&output), scoreboard(server));
     let expected = verdicts(&page).into_iter().enumerate();
     let expected = expected.map(|(index, (row, verdict))| {
-        // Only Linux has all that every row needs, for example `ulimit`.
+        // Only Linux has everything that every row needs, for example `ulimit`.
         let may_skip = !cfg!(target_os = "linux") && seen.get(index) == Some(&(row, "skipped"));
         (row, if may_skip { "skipped" } else { verdict })
     });
@@ -102,7 +103,7 @@ fn check(server: &str) {
     assert_eq!(status, i32::from(!all_held), "{server}: {output}{errors}");
 }
 
-/// All at the same time, because most of the time an attack waits.
+/// All servers are attacked at the same time, because an attack spends most of its time waiting.
 #[test]
 fn every_server_holds_and_falls_as_its_page_says() {
     thread::scope(|scope| {
@@ -134,7 +135,7 @@ fn our_client_can_join_every_step() {
 }
 
 #[test]
-fn a_step_says_in_a_sentence_why_it_cannot_listen() {
+fn an_address_in_use_causes_one_sentence_and_status_1() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = taken.local_addr().expect("is bound").to_string();
     for step in ["step1_naive", "step2_messages", "step3_room"] {
@@ -160,8 +161,8 @@ fn the_list_names_every_row() {
 fn wrong_arguments_are_refused() {
     for (arguments, sentence) in [
         (&["no-such-row"][..], "there is no row no-such-row"),
-        (&["localhost:1", "localhost:2"], "one server at a time"),
-        (&["localhost:1", "--", "server"], "one server at a time"),
+        (&["localhost:1", "localhost:2"], "name only one server"),
+        (&["localhost:1", "--", "server"], "name only one server"),
     ] {
         let (status, output, errors) = attack(arguments);
         assert_eq!((status, output.as_str()), (2, ""), "{arguments:?}");
@@ -170,11 +171,11 @@ fn wrong_arguments_are_refused() {
 }
 
 #[test]
-fn a_server_that_cannot_be_attacked_is_no_server_that_fell() {
-    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let nobody = nobody.expect("there is a port").to_string();
+fn a_server_that_cannot_be_reached_is_not_reported_as_fallen() {
+    let unused = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let unused = unused.expect("there is a port").to_string();
     for (arguments, sentence) in [
-        (&[nobody.as_str()][..], "cannot connect to "),
+        (&[unused.as_str()][..], "cannot connect to "),
         (&["no such host:1"], "cannot connect to no such host:1: "),
         (
             &["--", "./no such command"],
@@ -182,7 +183,7 @@ fn a_server_that_cannot_be_attacked_is_no_server_that_fell() {
         ),
         (
             &["--", BINARY, "--help"],
-            "no `listening on HOST:PORT` comes from",
+            "the command does not print `listening on HOST:PORT`",
         ),
     ] {
         let (status, output, errors) = attack(arguments);
@@ -191,8 +192,8 @@ fn a_server_that_cannot_be_attacked_is_no_server_that_fell() {
     }
 }
 
-/// Starts a server like the tutorial's: one thread, one `read` is one message, and the first that is
-/// none ends the server.
+/// Starts a server like the tutorial's. It has one thread, treats each `read` as one message, and
+/// ends at the first one that is not a message.
 fn fragile_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("is bound");
@@ -259,7 +260,7 @@ fn a_running_server_that_never_answers_falls_and_ends_the_attack() {
 
 /// All rows use the same port, so each server must have ended before the next can start.
 #[test]
-fn no_server_outlives_its_row() {
+fn every_server_ends_with_its_row() {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let address = address.expect("there is a port").to_string();
     for step in ["step1_naive", "step2_messages"] {

@@ -88,8 +88,8 @@ fn a_line_that_is_too_long_is_refused() {
     assert_eq!(server.line(), r#"{"name": "alice", "msg": "next\n"}"#);
 }
 
-/// The receive thread waits until somebody reads standard output. The client does not wait for this
-/// thread.
+/// The receive thread waits, because no program reads standard output. The client does not wait for
+/// this thread.
 #[test]
 fn a_failed_write_ends_the_client_although_the_receive_thread_still_waits() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");

@@ -1,5 +1,5 @@
-//! The tests of chapter 5's exercises. Each is ignored, because it fails until you have solved the
-//! exercise. This command runs the tests of the first one:
+//! Chapter 5: tests of its exercises. Each test is ignored, because it fails until its exercise is
+//! solved. This command runs the tests of exercise 1:
 //! `cargo test -p stage5-group exercise_1 -- --ignored`.
 
 mod support;

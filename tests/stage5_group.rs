@@ -178,7 +178,7 @@ fn the_decoder_starts_again_after_a_newline() {
 }
 
 #[test]
-fn a_message_may_be_as_long_as_the_limit_and_no_longer() {
+fn a_message_may_be_as_long_as_the_limit_but_not_longer() {
     let of_length = |length: usize| {
         let frame = message("a", "").encode().len();
         message("a", &"x".repeat(length - frame)).encode()
@@ -254,7 +254,7 @@ fn a_line_has_time_name_and_text() {
 }
 
 #[test]
-fn a_blank_text_is_a_hello_and_is_not_broadcast() {
+fn a_text_of_white_space_is_a_hello_and_is_not_broadcast() {
     let mut test = TestRoom::new();
     test.room.join(0);
     assert_eq!(test.send(0, "a", " \n"), "| a joined, 1 here\n");

@@ -39,15 +39,15 @@ with_both_engines! {
     members_that_never_finish_a_message_do_not_delay_the_others
     #[cfg(unix)] a_full_descriptor_table_does_not_stop_the_conversation
     #[cfg(unix)] a_descriptor_table_that_is_full_again_and_again_is_logged_once
-    resets_and_half_messages_leave_nothing_open
-    joins_and_leaves_leave_nothing_open
+    resets_and_half_messages_leak_no_descriptor_or_thread
+    joins_and_leaves_leak_no_descriptor_or_thread
     a_flood_does_not_keep_other_members_from_sending
     only_the_sender_of_rubbish_is_told
     questions_from_a_member_that_does_not_read_cost_little_memory
     many_members_that_send_at_once_do_not_disconnect_a_reader
     a_log_that_nobody_reads_does_not_delay_the_group
     a_disconnected_member_still_receives_unsent_data
-    a_reset_of_a_member_that_is_behind_is_not_called_slow
+    a_member_that_resets_while_it_is_behind_is_not_logged_as_slow
     members_with_the_same_name_get_different_numbers
 }
 
@@ -103,7 +103,7 @@ fn wait_until(witness: &mut Peer, what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// Reads chat lines of `name` with these numbers, which must come whole and in order.
+/// Reads chat lines of `name` with these numbers. The lines must come whole and in order.
 fn read_numbers(peer: &mut Peer, name: &str, numbers: std::ops::Range<usize>) {
     for number in numbers {
         let line = peer.line_with(&format!("]{name}: "));
@@ -199,7 +199,7 @@ fn a_disconnected_member_still_receives_unsent_data(engine: &str) {
     assert_eq!(long.rest(), b"", "then the end of file");
 }
 
-fn a_reset_of_a_member_that_is_behind_is_not_called_slow(engine: &str) {
+fn a_member_that_resets_while_it_is_behind_is_not_logged_as_slow(engine: &str) {
     let server = server(engine);
     let mut sender = join(&server, "sender");
     let behind = join(&server, "behind");
@@ -249,8 +249,8 @@ fn no_line_is_interrupted_by_another() {
     );
 }
 
-/// This member has left, and has received its last line. The server only waits until its client
-/// closes.
+/// This member has left, and has received its last line. The server only waits for its client to
+/// close.
 #[test]
 fn a_member_that_has_received_everything_is_never_behind() {
     let mut tape = Tape::new();
@@ -317,7 +317,7 @@ fn a_full_descriptor_table_does_not_stop_the_conversation(engine: &str) {
     assert_eq!(again, 0, "it has been logged before");
 }
 
-/// Each time a member leaves, the one client that waits is accepted, and then the next one waits.
+/// Each time a member leaves, the waiting client is accepted, and then the next client waits.
 #[cfg(unix)] // `ulimit`
 fn a_descriptor_table_that_is_full_again_and_again_is_logged_once(engine: &str) {
     let mut command = Command::new("sh");
@@ -354,7 +354,7 @@ fn a_descriptor_table_that_is_full_again_and_again_is_logged_once(engine: &str) 
     assert_eq!(again.count(), 0, "it has been logged before");
 }
 
-fn resets_and_half_messages_leave_nothing_open(engine: &str) {
+fn resets_and_half_messages_leak_no_descriptor_or_thread(engine: &str) {
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let before = (descriptors(&server), status(&server, "Threads"));
@@ -377,7 +377,7 @@ fn resets_and_half_messages_leave_nothing_open(engine: &str) {
     assert_memory_under(&server, 64);
 }
 
-fn joins_and_leaves_leave_nothing_open(engine: &str) {
+fn joins_and_leaves_leak_no_descriptor_or_thread(engine: &str) {
     let server = server(engine);
     let mut witness = join(&server, "witness");
     let before = (descriptors(&server), status(&server, "Threads"));

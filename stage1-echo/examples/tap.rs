@@ -2,8 +2,8 @@
 //! `cargo run -p stage1-echo --example tap`, then a client that connects to 127.0.0.1:4000.
 //!
 //! Each line is one `read`, with the seconds since the first connection. A reset is passed on as a
-//! reset if bytes from the other side are still unread. Otherwise it becomes an end of file, and
-//! its line says so: std has no other way to reset a connection.
+//! reset if bytes from the other side are still unread. Otherwise it is passed on as an end of
+//! file, and its line says so. std has no function that resets a connection.
 
 use std::io::{self, ErrorKind::ConnectionReset, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use std::{env, thread};
 const USAGE: &str = "usage: tap [LISTEN [SERVER]]\n\
     accepts clients at LISTEN (127.0.0.1:4000), and connects each to SERVER (127.0.0.1:3000)\n";
 
-/// The most that one `read` takes, in bytes: all that `tap` holds back in each direction.
+/// The most bytes that one `read` takes. `tap` never holds more than these in each direction.
 const CHUNK: usize = 16 * 1024;
 
 /// A longer chunk is shortened to its first and last `PART` bytes.
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Accepts clients for ever.
+/// Accepts clients forever.
 fn run(listener: &TcpListener, server: &str) -> io::Result<()> {
     let here = listener.local_addr()?;
     let _ = writeln!(io::stdout(), "listening on {here}, passing on to {server}");
@@ -48,7 +48,7 @@ fn run(listener: &TcpListener, server: &str) -> io::Result<()> {
             let start = *start.get_or_insert_with(Instant::now);
             let say = move |text: &str| {
                 let seconds = start.elapsed().as_secs_f64();
-                // Not `println!`, which panics if nobody reads standard output.
+                // `println!` would panic when standard output is closed.
                 let _ = writeln!(io::stdout(), "#{number:<2}{seconds:>7.3} s  {text}");
             };
             say(&format!("connected from {peer}"));
@@ -83,17 +83,21 @@ fn connect(client: &TcpStream, address: &str, say: impl Fn(&str) + Sync) {
     }
 }
 
-/// Passes on bytes until the end. Nothing is read during a `write`, so a slow receiver slows down
-/// the sender. Each direction has a lock, held during its `write`; true means that one failed.
-fn pass_on(ends: [&TcpStream; 2], [this, back]: [&Mutex<bool>; 2], say: impl Fn(&str)) {
-    let [mut from, mut to] = ends;
+/// Passes on the bytes of one direction until it ends. Nothing is read during a `write`, so a slow
+/// receiver slows down the sender. Each direction has a lock, which is held during its `write`. Its
+/// value is true if a `write` has failed.
+fn pass_on(
+    [mut from, mut to]: [&TcpStream; 2],
+    [this, opposite]: [&Mutex<bool>; 2],
+    say: impl Fn(&str),
+) {
     let failed = |direction: &Mutex<bool>| *direction.lock().expect("no thread panics");
     let mut chunk = vec![0; CHUNK];
     let error = loop {
         match from.read(&mut chunk) {
             // The kernel reports a reset once. If the other direction's `write` got the report,
             // `read` returns 0, but the socket has no peer any more.
-            Ok(0) if from.peer_addr().is_err() && failed(back) => break Some(ConnectionReset),
+            Ok(0) if from.peer_addr().is_err() && failed(opposite) => break Some(ConnectionReset),
             Ok(0) => break None,
             Err(error) => break Some(error.kind()),
             Ok(length) => {
@@ -107,8 +111,8 @@ fn pass_on(ends: [&TcpStream; 2], [this, back]: [&Mutex<bool>; 2], say: impl Fn(
         }
     };
     match error {
-        // Both sockets are closed now, and closing one with unread bytes resets it.
-        Some(error) if failed(back) => return say(&format!(" {error}")),
+        // Both sockets are closed now. Closing a socket with unread bytes resets its connection.
+        Some(error) if failed(opposite) => return say(&format!(" {error}")),
         Some(error) => say(&format!(" {error}, passed on as end of file")),
         None => say(" end of file"),
     }
@@ -122,7 +126,7 @@ fn show(bytes: &[u8]) -> String {
     if length <= WHOLE {
         return format!("{length:>3} {unit}  \"{}\"", escape(bytes));
     }
-    // A cut within a character would look as if `read` had made it.
+    // The text is never cut within a character: that would look like the end of a `read`.
     let is_start = |at: &usize| bytes[*at] & 0b1100_0000 != 0b1000_0000;
     let cut = |at: usize| (at..at + 4).find(is_start).unwrap_or(at);
     let (head, tail) = (&bytes[..cut(PART)], &bytes[cut(length - PART)..]);
@@ -133,8 +137,8 @@ fn show(bytes: &[u8]) -> String {
     )
 }
 
-/// Printable characters as they are, others as `\n` or `\u{1b}`. `\xe4` is a byte that is not part
-/// of a whole UTF-8 character.
+/// Keeps printable characters, and writes others in the form `\n` or `\u{1b}`. A byte that is not
+/// part of a whole UTF-8 character has the form `\xe4`.
 fn escape(bytes: &[u8]) -> String {
     let mut text = String::new();
     for part in bytes.utf8_chunks() {

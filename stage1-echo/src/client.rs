@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read, Write};
 use std::net::TcpStream;
 
-/// The most bytes that are read as one answer: a time stamp and the 1024 bytes of a server's chunk.
+/// The most bytes of one answer: a time stamp and a chunk of 1024 bytes.
 const ANSWER: usize = 1024 + 64;
 
 /// Prompts for a line, sends it and prints the answer. Ends at an empty line or at the end of
@@ -28,8 +28,8 @@ pub fn chat(mut stream: TcpStream) -> io::Result<()> {
             return Ok(());
         }
         stream.write_all(&line)?;
-        // One `read` is one answer as long as the answer is short. Nothing in TCP says where a
-        // long answer ends. Its second part is printed as the answer to the next line.
+        // A short answer usually arrives in one `read`. TCP does not mark where an answer ends. So
+        // the rest of a long answer is printed as the answer to the next line.
         let length = stream.read(&mut answer)?;
         if length == 0 {
             let reason = "the server closed the connection";

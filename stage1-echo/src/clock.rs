@@ -1,7 +1,7 @@
 //! Local time, which std does not have: the tutorial's `time.ctime()` and `time.localtime()`.
 //!
 //! The program `date +%z` prints the offset from UTC, which depends on the variable `TZ` and on the
-//! system's time zone. Without a program `date`, for example on Windows, the time is UTC. The
+//! system's time zone. If there is no program `date`, for example on Windows, the time is UTC. The
 //! calendar is that of POSIX ("Seconds Since the Epoch", XBD §4.16): the Gregorian calendar, also
 //! for the time before it was introduced. The layout is that of C's `asctime`.
 
@@ -16,8 +16,8 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// How long an offset is used, in seconds. Nearly every time zone changes its offset on a full
-/// quarter of an hour, so asking once in each quarter notices the change when it happens.
+/// How long an offset is used, in seconds. Nearly every time zone changes its offset at a full
+/// quarter of an hour. So the clock asks for the offset again in each quarter.
 const QUARTER: i64 = 15 * 60;
 
 /// Tells local time. It keeps the offset from UTC, because asking for it starts a program.
@@ -43,8 +43,8 @@ impl Clock {
         if now / QUARTER != self.quarter {
             self.quarter = now / QUARTER;
             let offset = Arc::clone(&self.offset);
-            // On a thread of its own, so that no client waits until `date` has ended. If the thread
-            // or `date` cannot be started, the offset stays as it is.
+            // This runs on its own thread, so that no client waits for `date`. If the thread or
+            // `date` cannot be started, the offset stays as it is.
             let ask = move || offset_from_utc().map(|new| offset.store(new, Ordering::Relaxed));
             let _ = thread::Builder::new().spawn(ask);
         }
@@ -84,8 +84,9 @@ impl DateTime {
     pub fn from_unix(seconds: i64) -> Self {
         let days = seconds.div_euclid(86_400);
         let time = seconds.rem_euclid(86_400);
-        // Years that begin on 1 March put the leap day last, so that a month's first day follows
-        // from its number alone: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+        // If a year begins on 1 March, the leap day comes last. Then the number of a month is
+        // enough to compute its first day. Source: Howard Hinnant, "chrono-Compatible Low-Level
+        // Date Algorithms".
         let since_0000_03_01 = days + 719_468;
         let era = since_0000_03_01.div_euclid(146_097);
         let day_of_era = since_0000_03_01.rem_euclid(146_097);
@@ -106,8 +107,8 @@ impl DateTime {
         }
     }
 
-    /// The layout of C's `ctime`: `Thu Mar 21 12:55:05 2019`. These are 24 characters for a year of
-    /// four digits. A day of one digit gets a space before it.
+    /// The layout of C's `ctime`: `Thu Mar 21 12:55:05 2019`. It has 24 characters if the year has
+    /// four digits. A day of one digit has a space before it.
     #[must_use]
     pub fn ctime(&self) -> String {
         format!(
@@ -129,7 +130,7 @@ fn unix_time() -> i64 {
     since.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(0))
 }
 
-/// The present offset in seconds east of UTC. `None` if `date` does not print one.
+/// The current offset, in seconds east of UTC. `None` if `date` does not print one.
 fn offset_from_utc() -> Option<i64> {
     let date = Command::new("date")
         .arg("+%z")
@@ -140,6 +141,7 @@ fn offset_from_utc() -> Option<i64> {
 }
 
 /// Reads an offset in the form that `date +%z` prints: `+0800` is 28,800 seconds east of UTC.
+/// `None` if the text has another form.
 #[must_use]
 pub fn parse_offset(text: &str) -> Option<i64> {
     let (sign, digits) = match text.split_at_checked(1)? {

@@ -8,7 +8,7 @@
 //! cargo bench -p stage2-select -- --peer HOST:PORT      also measures a server that already runs
 //! ```
 //!
-//! One thread plays all clients. It tries each socket in turn, as the server does.
+//! All clients run on one thread. It tries each socket in turn, as the server does.
 
 mod measure;
 
@@ -153,13 +153,13 @@ struct Client<'a> {
     stream: &'a mut TcpStream,
     /// The part of the answer that has arrived.
     answer: Vec<u8>,
-    /// When the line was sent that is not answered yet.
+    /// When the line was sent. `None` if no answer is expected.
     sent_at: Option<Instant>,
 }
 
 impl Client<'_> {
     /// Reads the bytes that have arrived. If the answer is complete, checks it, sends the next line
-    /// if there is `another`, and returns how long the answer took.
+    /// (if `another` is true), and returns how long the answer took.
     fn advance(&mut self, another: bool) -> io::Result<Option<Duration>> {
         let Some(sent_at) = self.sent_at else {
             return Ok(None);

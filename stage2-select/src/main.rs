@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether this has the form `HOST:PORT`. It does not look whether the host exists.
+/// Whether the argument has the form `HOST:PORT`. The host need not exist.
 fn is_address(arg: &str) -> bool {
     arg.rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
@@ -68,7 +68,7 @@ fn connect(address: &str) -> Result<TcpStream, String> {
 }
 
 fn serve(address: &str) -> Result<(), String> {
-    // Not `println!`: it panics when standard output is closed.
+    // `println!` would panic when standard output is closed.
     let log = |line: &str| drop(writeln!(io::stdout(), "{line}"));
     server::serve(&listen(address)?, log).map_err(|error| error.to_string())
 }
@@ -77,7 +77,7 @@ fn talk(stream: TcpStream) -> Result<(), String> {
     client::chat(stream).map_err(|error| error.to_string())
 }
 
-/// Joins the server at the address. If none answers, starts one first, on a thread of its own.
+/// Joins the server at the address. If none answers, starts one first, on its own thread.
 fn host_or_join(address: &str) -> Result<(), String> {
     if let Ok(stream) = join(address) {
         return talk(stream);
@@ -86,7 +86,7 @@ fn host_or_join(address: &str) -> Result<(), String> {
         listen(address).map_err(|why| format!("no server answers at {address}; {why}"))?;
     let here = listener.local_addr().map_err(|error| error.to_string())?;
     let _ = writeln!(io::stdout(), "hosting at {here}");
-    // Without a log: its lines would appear between the lines of the conversation.
+    // This server has no log, because the log would appear within the conversation.
     thread::spawn(move || server::serve(&listener, |_| ()));
     let stream = join(&here.to_string()).map_err(|error| error.to_string())?;
     talk(stream)

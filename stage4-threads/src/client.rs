@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use crate::window::{Event, Output, Window};
 
-/// The most that one `read` takes, in bytes: the tutorial's `BUFSIZ`.
+/// The most bytes that one `read` takes: the tutorial's `BUFSIZ`.
 const BUFSIZ: usize = 1024;
 
 /// How long the client still shows what the server has sent, after a write has failed. Bytes that
-/// are on their way need less time, and the user should not wait for longer.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// are on their way need less time, and the user should not wait longer.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Opens the window, sends each line that the user types, and shows what arrives, until both sides
 /// have closed.
@@ -43,7 +43,7 @@ pub fn chat(stream: TcpStream) -> io::Result<()> {
         Event::Send(text) => {
             sent = (&*stream).write_all(text.as_bytes());
             if sent.is_err() {
-                let _ = received.recv_timeout(LAST_WORDS);
+                let _ = received.recv_timeout(RECEIVE_TIMEOUT);
                 output.destroy();
             }
         }

@@ -5,8 +5,8 @@
 //! shows text. Any thread may `insert` text into it or `destroy` the window.
 //!
 //! [`Keyboard`] turns bytes into keys. [`Screen`] is what the window shows and what a key changes.
-//! Both are pure. Around them are two threads: one reads keys, one draws. The main loop only runs
-//! the handler, so the window still works while the handler waits for the network.
+//! Neither does any input or output. Two threads do: one reads keys, one draws. The main loop only
+//! runs the handler, so the window still works while the handler waits for the network.
 //!
 //! Without a terminal the window works in lines: each line is sent, and the end of the input closes
 //! the window. If a signal kills the program, the terminal stays as it is: std cannot catch signals.
@@ -24,7 +24,7 @@ use std::{mem, process, thread};
 
 use input::MAX_INPUT;
 pub use keyboard::{Key, Keyboard};
-use screen::MAX_UNSENT;
+use screen::MAX_UNHANDLED;
 pub use screen::{Event, Screen};
 use terminal::{Canvas, Stdin, Terminal, print};
 
@@ -38,7 +38,7 @@ const FRAME: Duration = Duration::from_millis(33);
 const SIZE_POLL: Duration = Duration::from_millis(400);
 
 /// How long the handler may take to return after the user has closed twice.
-const PATIENCE: Duration = Duration::from_millis(500);
+const HANDLER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The size of a VT100, for a terminal that does not know its own size.
 const USUAL_SIZE: (usize, usize) = (80, 24);
@@ -106,8 +106,9 @@ impl Window {
     /// that it can be drawn on.
     #[must_use]
     pub fn new(title: &str, plain: bool) -> Self {
-        // Room for every event that the screen allows to wait, so that a `send` never blocks.
-        let (sender, events) = sync_channel(MAX_UNSENT + 1);
+        // There is room for every event that the screen allows to wait, so a key never finds the
+        // channel full.
+        let (sender, events) = sync_channel(MAX_UNHANDLED + 1);
         let mut screen = Screen::default();
         screen.title(title);
         let state = State {
@@ -160,10 +161,10 @@ impl Window {
             spawn(read_lines);
         }
         while let Ok(event) = self.events.recv() {
-            // Events that still wait when the window is gone are dropped. Only `Close` is still passed
-            // on: if the user closes twice quickly, the handler has not seen it yet.
-            let gone = shared.lock().events.is_none();
-            if !gone || event == Event::Close {
+            // Events that still wait when the window is destroyed are dropped. Only `Close` is
+            // still passed on: if the user closes twice quickly, the handler has not seen it yet.
+            let destroyed = shared.lock().events.is_none();
+            if !destroyed || event == Event::Close {
                 handler(event);
             }
             shared.change(|state| state.screen.handled());
@@ -175,7 +176,8 @@ impl Window {
 }
 
 impl Output {
-    /// Shows UTF-8 text, cut anywhere. A character that would command the terminal is shown as `�`.
+    /// Shows UTF-8 text, which may be cut anywhere, even within a character. A character that would
+    /// control the terminal is shown as `�`.
     ///
     /// In line mode the text is written when this returns. A drawn window is drawn later.
     pub fn insert(&mut self, bytes: &[u8]) {
@@ -199,13 +201,13 @@ impl Output {
     }
 }
 
-/// Reads the terminal until the user has closed the window twice. If the terminal is gone, so is the
-/// user.
+/// Reads keys until the user has closed the window twice. The end of the input counts as closing it
+/// twice.
 fn read_keys(shared: &Shared, ended: &Receiver<()>) {
     let mut keyboard = Keyboard::default();
     let mut chunk = [0; 4096];
-    let mut leaves = false;
-    while !leaves {
+    let mut closed_twice = false;
+    while !closed_twice {
         let keys = match Stdin.read(&mut chunk) {
             Ok(length @ 1..) => keyboard.keys(&chunk[..length]),
             _ => vec![Key::CtrlC; 2],
@@ -217,13 +219,13 @@ fn read_keys(shared: &Shared, ended: &Receiver<()>) {
                     let _ = events.try_send(event);
                 }
             }
-            leaves = state.screen.close_requests > 1;
-            if leaves {
+            closed_twice = state.screen.close_requests > 1;
+            if closed_twice {
                 state.events = None;
             }
         });
     }
-    if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+    if ended.recv_timeout(HANDLER_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
         shared.terminal.give_back();
         // The status that a shell reports for a program that Ctrl-C has ended.
         process::exit(130);
@@ -247,7 +249,7 @@ fn read_lines(shared: &Shared) {
             Ok(_) if line.len() > MAX_INPUT && !line.ends_with(b"\n") => {
                 let notice = format!("not sent: a line has at most {MAX_INPUT} bytes\n");
                 print(&notice).unwrap_or_else(|error| shared.destroy(Some(error)));
-                // An error here comes again in the next round.
+                // If this fails, the next read fails, too.
                 let _ = input.skip_until(b'\n');
             }
             Ok(_) => {
@@ -266,8 +268,8 @@ fn read_lines(shared: &Shared) {
     send(Event::Close);
 }
 
-/// Draws all changes since the last drawing at once, until the window is gone, and follows the size
-/// of the terminal.
+/// Draws all changes since the last drawing together, until the window is destroyed. Follows the
+/// size of the terminal.
 fn paint(shared: &Shared) {
     let mut canvas = Canvas::new(&shared.terminal);
     let (mut size, mut next_look) = (USUAL_SIZE, Instant::now());

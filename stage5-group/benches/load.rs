@@ -11,7 +11,7 @@
 //! There are two loads. With one line in flight, the sender sends its next line when every member
 //! has received the one before. So the delivery time is that of the last member. With many lines in
 //! flight, each sender has a thread, which measures the time until its own lines come back. One
-//! more thread reads for all the other members. The run fails unless every member receives every
+//! more thread reads for all the other members. The run fails if a member does not receive every
 //! line.
 
 mod measure;
@@ -26,7 +26,7 @@ use std::{env, thread};
 
 use measure::{Options, Server, TIMEOUT, figure, percentile, table};
 
-/// How many bytes one `read` takes at most. A socket's buffer rarely holds more.
+/// The most bytes that one `read` takes. A socket's buffer rarely holds more.
 const READ_SIZE: usize = 64 * 1024;
 
 /// The pause between two passes over the members that only receive. It is long enough to leave the
@@ -47,7 +47,7 @@ const MAX_AHEAD: u64 = 20_000;
 struct Load {
     members: usize,
     senders: usize,
-    /// How many lines of one sender are sent and have not come back yet, at most.
+    /// The most lines of one sender that have been sent and have not come back yet.
     in_flight: usize,
 }
 
@@ -99,7 +99,7 @@ fn compare(options: &Options) -> io::Result<()> {
     let mut sizes = vec![10, 100, 1_000];
     let mut loads = vec![(1, 1), (10, 50)];
     if let Some(address) = &options.peer {
-        // The tutorial's server takes what one `recv` returns for one message, so it can receive
+        // The tutorial's server treats what one `recv` returns as one message, so it can receive
         // only one line at a time.
         subjects.push(Subject::Peer(address));
         sizes.truncate(2);

@@ -1,14 +1,14 @@
-//! Attacks a group chat server, and prints which attacks it held and to which it fell.
+//! Attacks a group chat server. For each attack, prints whether the server held or FELL.
 //!
 //! ```text
 //! cargo run -p stage5-group --example attack -- [ROW…]               our server, both engines
-//! cargo run -p stage5-group --example attack -- [ROW…] -- COMMAND…   starts it afresh for each row
+//! cargo run -p stage5-group --example attack -- [ROW…] -- COMMAND…   a new server for each row
 //! cargo run -p stage5-group --example attack -- [ROW…] HOST:PORT     a server that is running
 //! cargo run -p stage5-group --example attack -- --list               the rows
 //! ```
 //!
-//! The server of a command says `listening on HOST:PORT` in its first line. The exit status is 0
-//! only if every row held.
+//! The command must print `listening on HOST:PORT` in its first line. The exit status is 0 only if
+//! every row held.
 //!
 //! In each row two members, ann and bob, behave well. Each line that is said ends with its number.
 //! Ann and bob must hear every line once, whole and in order, during the attack and after it.
@@ -35,21 +35,21 @@ use std::{env, thread};
 use stage5_group::message::Message;
 
 /// How long a line may take. A server that needs longer has stopped.
-const PATIENCE: Duration = Duration::from_secs(6);
+const LINE_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// How long a row may take, with the start of the server: cargo may have to compile it.
-const LIMIT: Duration = Duration::from_secs(300);
+/// How long a row may take. That includes the start of the server, which cargo may have to compile.
+const ROW_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Starts a server that may have only 64 files open.
 const FEW_FILES: [&str; 4] = ["sh", "-c", "ulimit -n 64 && exec \"$@\"", "sh"];
 
-/// Nothing, or why the server fell.
-type Seen<T = ()> = io::Result<T>;
+/// Ok if the server held. Otherwise, why it fell.
+type Outcome<T = ()> = io::Result<T>;
 
 /// An attack: its name, what it does, and the function that does it.
-type Row = (&'static str, &'static str, fn(&mut Chat) -> Seen);
+type Row = (&'static str, &'static str, fn(&mut Chat) -> Outcome);
 
-/// From mild to deadly.
+/// The attacks, from mild to severe.
 const ROWS: &[Row] = &[
     ("split", "a message comes one byte at a time", |chat| {
         let eve = chat.join("eve")?;
@@ -69,7 +69,7 @@ const ROWS: &[Row] = &[
         eve.send(chat.message("eve", &"长".repeat(5_000)))?;
         chat.say(&eve, "eve", "and this")
     }),
-    ("rubbish", "members send what is no message", |chat| {
+    ("rubbish", "members send malformed messages", |chat| {
         // A parser that recurses without a limit overflows its stack.
         let nested = format!("{{\"RUBBISH\": {}\n", "[".repeat(60_000));
         let kinds: [&[u8]; 6] = [
@@ -84,7 +84,7 @@ const ROWS: &[Row] = &[
             let mut eve = chat.join("eve")?;
             let _ = eve.send(bytes); // it may be disconnected before it has sent everything
             let _ = eve.stream.get_ref().shutdown(Shutdown::Write);
-            let _ = io::copy(&mut eve.stream, &mut io::sink()); // until it has dealt with it
+            let _ = io::copy(&mut eve.stream, &mut io::sink()); // until the server has read all
             chat.go_on()?;
         }
         chat.nobody_reads(|line| line.contains("RUBBISH"))
@@ -136,7 +136,7 @@ const ROWS: &[Row] = &[
     }),
     ("dribble", "300 members send a byte now and then", |chat| {
         let members = (0..300).map(|_| chat.join("eve"));
-        let members = members.collect::<Seen<Vec<Member>>>()?;
+        let members = members.collect::<Outcome<Vec<Member>>>()?;
         for byte in "{\"name\": \"dribble".bytes() {
             members.iter().try_for_each(|member| member.send([byte]))?;
             chat.go_on()?;
@@ -151,14 +151,14 @@ const ROWS: &[Row] = &[
             chat.go_on()?;
         }
         match eve.hear(&chat.said) {
-            Ok(()) => fell("after 16 MB of it, it is still a member"),
+            Ok(()) => fell("after 16 MB, eve is still connected"),
             Err(_) => Ok(()),
         }
     }),
     ("half-close", "a member half-closes, then reads", |chat| {
         let mut eve = chat.join("eve")?;
         match chat.talk(8_500_000) {
-            // A server that waits until eve reads is for the row `deaf`.
+            // If the server waits until eve reads, it falls in the row `deaf`.
             Err(error) if error.kind() == ErrorKind::TimedOut => eve.hear(&chat.said)?,
             result => result?,
         }
@@ -168,32 +168,32 @@ const ROWS: &[Row] = &[
     }),
     ("deaf", "5 members never read", |chat| {
         let members = (0..5).map(|_| chat.join("eve"));
-        let _members = members.collect::<Seen<Vec<Member>>>()?;
+        let _members = members.collect::<Outcome<Vec<Member>>>()?;
         chat.talk(17_000_000) // our server keeps less than that for a member
     }),
     ("full", "more connections than open files", |chat| {
         // With ann, bob, the listener and three files of its own, the server needs 68.
-        let connect = |_| TcpStream::connect_timeout(&chat.address, PATIENCE);
-        let crowd = (0..62).map(connect).collect::<Seen<Vec<TcpStream>>>()?;
-        thread::sleep(PATIENCE / 12); // until it accepts no more of them
+        let connect = |_| TcpStream::connect_timeout(&chat.address, LINE_TIMEOUT);
+        let crowd = (0..62).map(connect).collect::<Outcome<Vec<TcpStream>>>()?;
+        thread::sleep(LINE_TIMEOUT / 12); // until it accepts no more of them
         chat.go_on()?;
         drop(crowd);
         chat.join("late").map(drop)
     }),
 ];
 
-/// What goes on in the group.
+/// The group that is attacked, and what was said in it.
 struct Chat {
     address: SocketAddr,
     /// Ann and bob.
     witnesses: Vec<Member>,
-    /// The end of each line that they must hear.
+    /// The end of each line that ann and bob must hear.
     said: Vec<String>,
 }
 
 impl Chat {
     /// Runs an attack, and returns how many lines ann and bob heard.
-    fn attack(address: SocketAddr, attack: fn(&mut Self) -> Seen) -> Seen<usize> {
+    fn attack(address: SocketAddr, attack: fn(&mut Self) -> Outcome) -> Outcome<usize> {
         let mut chat = Self {
             address,
             witnesses: Vec::new(),
@@ -204,16 +204,16 @@ impl Chat {
             chat.witnesses.push(member);
         }
         attack(&mut chat)?;
-        chat.go_on()?; // a line that came twice, or a server that fell late, shows here
+        chat.go_on()?; // finds a line that came twice, or a server that fell late
         Ok(chat.said.len())
     }
 
-    /// Connects a member, which is in as soon as it hears itself.
-    fn join(&mut self, name: &str) -> Seen<Member> {
-        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+    /// Connects a member, and waits until it hears its own line.
+    fn join(&mut self, name: &str) -> Outcome<Member> {
+        let stream = TcpStream::connect_timeout(&self.address, LINE_TIMEOUT)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(LINE_TIMEOUT))?;
+        stream.set_write_timeout(Some(LINE_TIMEOUT))?;
         let mut member = Member {
             stream: BufReader::new(stream),
             heard: String::new(),
@@ -241,24 +241,25 @@ impl Chat {
     }
 
     /// A member says a line, and ann and bob hear it.
-    fn say(&mut self, member: &Member, name: &str, text: &str) -> Seen {
+    fn say(&mut self, member: &Member, name: &str, text: &str) -> Outcome {
         thread::sleep(Duration::from_millis(20)); // so that it arrives alone
         member.send(self.message(name, text))?;
         self.hear()
     }
 
     /// Ann says a line of 900 bytes, and she and bob hear it.
-    fn go_on(&mut self) -> Seen {
+    fn go_on(&mut self) -> Outcome {
         let message = self.message("ann", &"x".repeat(900));
         self.witnesses[0].send(message)?;
         self.hear()
     }
 
-    /// Ann says more bytes than a connection holds whose other end does not read.
-    fn talk(&mut self, bytes: usize) -> Seen {
+    /// Ann says more bytes than a connection can hold while its peer does not read. If a connection
+    /// of this system can hold them, the row is skipped.
+    fn talk(&mut self, bytes: usize) -> Outcome {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let mut stream = TcpStream::connect(listener.local_addr()?)?;
-        stream.set_write_timeout(Some(PATIENCE / 60))?;
+        stream.set_write_timeout(Some(LINE_TIMEOUT / 60))?;
         if stream.write_all(&vec![0; bytes]).is_ok() {
             return Err(ErrorKind::Unsupported.into());
         }
@@ -266,13 +267,13 @@ impl Chat {
     }
 
     /// Waits until ann and bob have heard everything.
-    fn hear(&mut self) -> Seen {
+    fn hear(&mut self) -> Outcome {
         let mut witnesses = self.witnesses.iter_mut();
         witnesses.try_for_each(|witness| witness.hear(&self.said))
     }
 
-    /// Whether no line that ann and bob have heard is like this.
-    fn nobody_reads(&self, bad: impl Fn(&str) -> bool) -> Seen {
+    /// Fails if ann or bob has heard a line like this.
+    fn nobody_reads(&self, bad: impl Fn(&str) -> bool) -> Outcome {
         let members = self.witnesses.iter();
         let mut lines = members.flat_map(|member| member.heard.lines());
         match lines.find(|line| bad(line)) {
@@ -293,13 +294,14 @@ struct Member {
 }
 
 impl Member {
-    fn send(&self, bytes: impl AsRef<[u8]>) -> Seen {
+    fn send(&self, bytes: impl AsRef<[u8]>) -> Outcome {
         self.stream.get_ref().write_all(bytes.as_ref())
     }
 
-    /// Reads until it has heard everything that was said: each line once, whole and in order.
-    fn hear(&mut self, said: &[String]) -> Seen {
-        let deadline = Instant::now() + PATIENCE;
+    /// Reads until the member has heard everything that was said: each line once, whole and in
+    /// order.
+    fn hear(&mut self, said: &[String]) -> Outcome {
+        let deadline = Instant::now() + LINE_TIMEOUT;
         while self.next < said.len() {
             let next = self.next;
             let mut input = self.stream.by_ref().take(1_000_000); // a line may have no end
@@ -319,12 +321,12 @@ impl Member {
     }
 }
 
-fn fell<T>(why: impl Into<String>) -> Seen<T> {
+fn fell<T>(why: impl Into<String>) -> Outcome<T> {
     Err(Error::other(why.into()))
 }
 
-/// Whether it is not the server that fails: the row is not possible on this system, or this program
-/// has too many files open (EMFILE).
+/// Whether the server did not cause the error: the row is not possible on this system, or this
+/// program has too many files open (EMFILE).
 fn is_ours(error: &Error) -> bool {
     error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(24)
 }
@@ -335,18 +337,18 @@ fn author(line: &str) -> &str {
     said.map_or("", |(_, said)| said.split(':').next().unwrap_or(said))
 }
 
-/// Waits until a server says where it listens.
-fn listening(output: ChildStdout) -> Seen<SocketAddr> {
+/// Waits until a server prints where it listens.
+fn listening(output: ChildStdout) -> Outcome<SocketAddr> {
     let (mut output, mut line) = (BufReader::new(output), String::new());
     output.read_line(&mut line)?;
-    thread::spawn(move || io::copy(&mut output, &mut io::sink())); // it may wait for a reader
+    thread::spawn(move || io::copy(&mut output, &mut io::sink())); // a full pipe would stop it
     let address = line.trim_end().strip_prefix("listening on ");
     let mut addresses = address.unwrap_or_default().to_socket_addrs()?;
     addresses.next().ok_or(ErrorKind::InvalidInput.into())
 }
 
-/// Runs a row against a server, which is started if none is running.
-fn judge(row: Row, command: &[String], running: Option<SocketAddr>) -> Seen<usize> {
+/// Runs a row against the running server, or against a new one.
+fn judge(row: Row, command: &[String], running: Option<SocketAddr>) -> Outcome<usize> {
     let mut words = command.to_vec();
     if row.0 == "full" {
         if running.is_some() || cfg!(not(unix)) {
@@ -366,7 +368,7 @@ fn judge(row: Row, command: &[String], running: Option<SocketAddr>) -> Seen<usiz
         let address = output.map_or(running.ok_or(ErrorKind::NotFound.into()), listening);
         sender.send(address.and_then(|address| Chat::attack(address, row.2)))
     });
-    let result = result.recv_timeout(LIMIT);
+    let result = result.recv_timeout(ROW_TIMEOUT);
     if let Some(mut server) = server {
         let _ = server.kill();
         let _ = server.wait();
@@ -374,14 +376,14 @@ fn judge(row: Row, command: &[String], running: Option<SocketAddr>) -> Seen<usiz
     result.unwrap_or_else(|_| fell("the row did not end"))
 }
 
-/// Prints the rows, and returns whether all held.
+/// Runs the rows and prints their verdicts. Returns whether all held.
 fn scoreboard(rows: &[Row], command: &[String], running: Option<SocketAddr>) -> bool {
     let mut verdicts = Vec::new();
     for &row in rows {
         let (verdict, seen) = match judge(row, command, running) {
             Ok(count) => ("held", format!("ann and bob heard all {count} lines")),
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                stop(1, "no `listening on HOST:PORT` comes from the command")
+                stop(1, "the command does not print `listening on HOST:PORT`")
             }
             Err(error) if is_ours(&error) => ("skipped", "not possible here".to_owned()),
             Err(error) => ("FELL", error.to_string()),
@@ -405,7 +407,7 @@ fn scoreboard(rows: &[Row], command: &[String], running: Option<SocketAddr>) -> 
     held == rows.len()
 }
 
-/// Prints a line. `println!` panics if nobody reads it, for example in `attack | head -3`.
+/// Prints a line. `println!` would panic when standard output is closed, as in `attack | head -3`.
 fn print(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
@@ -449,12 +451,12 @@ fn main() {
         ([], command) => scoreboard(&rows, command, None),
         ([address], []) => {
             let mut addresses = address.to_socket_addrs().into_iter().flatten();
-            match addresses.find(|each| TcpStream::connect_timeout(each, PATIENCE).is_ok()) {
-                None => stop(1, &format!("cannot connect to {address}: nobody answers")),
+            match addresses.find(|each| TcpStream::connect_timeout(each, LINE_TIMEOUT).is_ok()) {
+                None => stop(1, &format!("cannot connect to {address}: no answer")),
                 running => scoreboard(&rows, &[], running),
             }
         }
-        _ => stop(2, "one server at a time, a command or an address"),
+        _ => stop(2, "name only one server: a command or an address"),
     };
     process::exit(i32::from(!all_held));
 }

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts a thread for each connection that comes.
+/// Starts a thread for each connection.
 fn run(address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     println!("listening on {}", listener.local_addr()?);
@@ -60,7 +60,7 @@ fn run(address: &str) -> io::Result<()> {
 
 /// Serves one member, from its first byte to its end of file.
 fn serve(id: u64, stream: &Arc<TcpStream>, group: &Mutex<Group>) {
-    let lock = || group.lock().expect("no thread panics with the lock");
+    let lock = || group.lock().expect("no thread panics holding the lock");
     lock().members.insert(id, Arc::clone(stream));
     let mut chunk = [0; 1024];
     while let Ok(length @ 1..) = stream.as_ref().read(&mut chunk) {

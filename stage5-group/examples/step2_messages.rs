@@ -1,9 +1,10 @@
-//! Chapter 5, step 2: messages have an end, and the server goes on when `accept` fails.
+//! Chapter 5, step 2: messages have an end, and the server continues when `accept` fails.
 //!
-//! Two changes to step 1. Each member has a `Decoder`, which finds where its messages end, however
-//! TCP has split and joined them, and refuses one that is too long. And a failed `accept`, for example
-//! because the table of open files is full, no longer ends the server: it waits a moment and tries
-//! again. Without the wait it would use a whole processor until a member leaves.
+//! Two changes to step 1. First, each member has a `Decoder`. The decoder finds where messages end,
+//! however TCP has split and joined them, and refuses a message that is too long. Second, a failed
+//! `accept`, for example because the table of open files is full, no longer ends the server. The
+//! server waits a moment and tries again. Without the wait it would use a whole processor until a
+//! member leaves.
 //!
 //! What still goes wrong, and the rows of `attack` that show it:
 //! - The sender chooses every character that the others see: `forge`, `steal`, `escapes`.
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts a thread for each connection that comes.
+/// Starts a thread for each connection.
 fn run(address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     println!("listening on {}", listener.local_addr()?);
@@ -69,7 +70,7 @@ fn run(address: &str) -> io::Result<()> {
 
 /// Serves one member, from its first byte to its end of file.
 fn serve(id: u64, stream: &Arc<TcpStream>, group: &Mutex<Group>) {
-    let lock = || group.lock().expect("no thread panics with the lock");
+    let lock = || group.lock().expect("no thread panics holding the lock");
     lock().members.insert(id, Arc::clone(stream));
     let mut decoder = Decoder::new();
     let mut chunk = [0; 1024];

@@ -1,9 +1,9 @@
 //! Chapter 5, step 3: the server decides what the members see.
 //!
-//! One change to step 2. The `Room` gives each member a name that nobody else has, announces who
-//! joins and who leaves, and writes every line itself, so that no text can look like a line of
-//! somebody else. It answers with lines for everyone and lines for one member. The server still
-//! writes them to one member after the other, and the list stays locked meanwhile.
+//! One change to step 2. The `Room` gives each member a name that no other member has, announces
+//! joins and leaves, and writes every line itself. So no text can look like a line of another
+//! member. The room returns lines for everyone and lines for one member. The server still writes
+//! these lines to one member after the other, and the list stays locked meanwhile.
 //!
 //! What still goes wrong, and the row of `attack` that shows it:
 //! - A member that does not read stops everyone: `deaf`.
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts a thread for each connection that comes.
+/// Starts a thread for each connection.
 fn run(address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     println!("listening on {}", listener.local_addr()?);
@@ -71,7 +71,7 @@ fn run(address: &str) -> io::Result<()> {
 
 /// Serves one member, from its first byte to its end of file.
 fn serve(id: u64, stream: &Arc<TcpStream>, group: &Mutex<Group>) {
-    let lock = || group.lock().expect("no thread panics with the lock");
+    let lock = || group.lock().expect("no thread panics holding the lock");
     lock().members.insert(id, Arc::clone(stream));
     lock().room.join(id);
     let mut decoder = Decoder::new();

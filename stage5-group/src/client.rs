@@ -11,15 +11,15 @@ use crate::limits::MAX_MESSAGE;
 use crate::message::Message;
 use crate::window::{Event, Output, Window};
 
-/// The most that one `read` takes, in bytes.
+/// The most bytes that one `read` takes.
 const CHUNK: usize = 16 * 1024;
 
-/// The longest line that is shown as a whole, in bytes. Our server's are shorter: `�` has three
-/// bytes, and may stand for one byte of a message.
+/// The longest line that is shown as a whole, in bytes. The lines of our server are shorter,
+/// although a byte of a message may become `�`, which has three bytes.
 const MAX_LINE: usize = 4 * MAX_MESSAGE;
 
 /// How long the client still shows what the server has sent, after a write to it has failed.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 const HELP: &str = "\
 /name NEW  take another name
@@ -29,8 +29,8 @@ const HELP: &str = "\
 Other text goes to everyone. A space before a slash makes it text.
 ";
 
-/// Opens the window and chats under this name, until the user leaves and the server has sent
-/// everything that it has for this member. `plain` keeps to line mode.
+/// Opens the window and chats under this name, until the user leaves and the server has sent all
+/// unsent data. If `plain` is true, the window works in lines.
 ///
 /// # Errors
 ///
@@ -45,7 +45,7 @@ pub fn chat(stream: TcpStream, name: &str, plain: bool) -> io::Result<()> {
         let (stream, mut output) = (Arc::clone(&stream), window.output());
         move || {
             let _ = sender.send(receive(&stream, &mut output));
-            // The main thread may wait in a write, or in the main loop.
+            // The main thread may be waiting in `write_all` or in the main loop.
             let _ = stream.shutdown(Shutdown::Both);
             output.destroy();
         }
@@ -63,7 +63,7 @@ pub fn chat(stream: TcpStream, name: &str, plain: bool) -> io::Result<()> {
         Event::Send(text) => {
             user.command(&text);
             if user.sent.is_err() {
-                let _ = received.recv_timeout(LAST_WORDS);
+                let _ = received.recv_timeout(RECEIVE_TIMEOUT);
                 user.output.destroy();
             }
         }
@@ -80,7 +80,7 @@ pub fn chat(stream: TcpStream, name: &str, plain: bool) -> io::Result<()> {
     }
 }
 
-/// What the main thread needs to do what the user asks for.
+/// What the main thread needs for the user's commands.
 struct User<'a> {
     stream: &'a TcpStream,
     output: Output,
@@ -111,7 +111,7 @@ impl User<'_> {
         }
     }
 
-    /// Sends a message. A text of white space only makes the name known.
+    /// Sends a message. If its text is only white space, the message only makes the name known.
     fn say(&mut self, text: &str) {
         let message = Message {
             name: self.name.clone(),
@@ -127,8 +127,8 @@ impl User<'_> {
         }
     }
 
-    /// The tutorial's `shutdown(SHUT_WR)` (§5.2): the server reads the end of file, sends what it
-    /// still has for this member, and closes. Then the receive thread reads the end of file.
+    /// The tutorial's `shutdown(SHUT_WR)` (§5.2): the server reads the end of file, sends the
+    /// unsent data for this member, and closes. Then the receive thread reads the end of file.
     fn leave(&mut self) {
         self.closing = true;
         let _ = self.stream.shutdown(Shutdown::Write);
@@ -141,8 +141,7 @@ fn title(name: &str) -> String {
 
 /// The tutorial's `ReceiveThread`: shows what arrives, until the server closes.
 ///
-/// It shows whole lines. Otherwise the answer to `/help` could land in the middle of a line of which
-/// one half has arrived.
+/// It shows whole lines. Otherwise the answer to `/help` could appear in the middle of a line.
 fn receive(mut stream: &TcpStream, output: &mut Output) -> io::Result<()> {
     let mut chunk = [0; CHUNK];
     let mut lines = Vec::new();

@@ -5,7 +5,7 @@
 
 use crate::limits::MAX_NESTING;
 
-/// Where a text is not the JSON that it should be.
+/// The first place where a text is not the JSON that the parser expects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
     /// The position of the byte, counted from 0.
@@ -21,6 +21,7 @@ pub fn quote(text: &str) -> String {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
             '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
             ..' ' => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
             _ => quoted.push(c),
         }
@@ -29,7 +30,7 @@ pub fn quote(text: &str) -> String {
     quoted
 }
 
-/// Reads one text from its beginning to its end.
+/// Reads a text from its beginning to its end.
 pub struct Parser<'a> {
     text: &'a str,
     /// The position of the next byte.
@@ -48,13 +49,13 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The error that something else should be here.
+    /// Returns the error that something else should be here.
     pub fn expected<T>(&self, expected: &'static str) -> Result<T, Malformed> {
         let at = self.at;
         Err(Malformed { at, expected })
     }
 
-    /// The end of the text, after white space.
+    /// Reads white space and the end of the text.
     pub fn end(&mut self) -> Result<(), Malformed> {
         self.white_space();
         match self.peek() {
@@ -63,7 +64,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// An object (§4). `field` receives each name, and must read the value.
+    /// Reads an object (§4). `field` receives each name, and must read the value.
     pub fn object(
         &mut self,
         mut field: impl FnMut(&mut Self, &str) -> Result<(), Malformed>,
@@ -83,7 +84,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// Any value (§3), read and forgotten, inside `depth` arrays and objects.
+    /// Reads any value (§3), and drops it. The value is inside `depth` arrays and objects.
     pub fn skip(&mut self, depth: usize) -> Result<(), Malformed> {
         if depth > MAX_NESTING {
             return self.expected("less nesting");
@@ -100,7 +101,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A string (§7), with its escapes decoded.
+    /// Reads a string (§7), and decodes its escapes.
     pub fn string(&mut self) -> Result<String, Malformed> {
         if !self.take(b'"') {
             return self.expected("a string");
@@ -145,8 +146,8 @@ impl<'a> Parser<'a> {
         self.take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
     }
 
-    /// What stands between the brackets of an object (§4) or an array (§5): items with commas
-    /// between them, up to the byte `close`.
+    /// Reads the items of an object (§4) or an array (§5), with commas between them, up to the byte
+    /// `close`.
     fn list(
         &mut self,
         close: u8,
@@ -170,7 +171,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `true`, `false` or `null` (§3).
+    /// Reads `true`, `false` or `null` (§3).
     fn literal(&mut self) -> Result<(), Malformed> {
         for word in ["true", "false", "null"] {
             if self.text[self.at..].starts_with(word) {
@@ -181,7 +182,7 @@ impl<'a> Parser<'a> {
         self.expected("a value")
     }
 
-    /// A number (§6): no leading zero, digits on both sides of a point.
+    /// Reads a number (§6). It has no leading zero, and it has digits on both sides of a point.
     fn number(&mut self) -> Result<(), Malformed> {
         self.take(b'-');
         if !self.take(b'0') {
@@ -204,7 +205,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What follows a backslash.
+    /// Reads what follows a backslash.
     fn escape(&mut self) -> Result<char, Malformed> {
         let c = match self.peek() {
             Some(byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
@@ -223,9 +224,10 @@ impl<'a> Parser<'a> {
         Ok(c)
     }
 
-    /// Four hexadecimal digits (§7), or two times four for a character that needs a pair of
-    /// surrogates. The grammar also allows half of a pair, and calls the result unpredictable
-    /// (§8.2). To refuse it is this server's own rule, and that of I-JSON (RFC 7493 §2.1).
+    /// Reads four hexadecimal digits (§7). A character that needs a pair of surrogates has two
+    /// groups of them. The grammar also allows half of a pair, but the RFC calls the result
+    /// unpredictable (§8.2). This server refuses it. That is the server's own rule, and a rule of
+    /// I-JSON (RFC 7493 §2.1).
     fn code_point(&mut self) -> Result<char, Malformed> {
         let first = self.hex()?;
         let second = match first {

@@ -1,4 +1,5 @@
-// The first definition of a link counts: here the pages are those of `cargo doc`.
+// If a link is defined twice, the first definition counts. In this file the links lead to pages of
+// `cargo doc`.
 #![doc = include_str!("../../docs/rustdoc-links.txt")]
 #![doc = include_str!("../../docs/5-group.md")]
 

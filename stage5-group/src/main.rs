@@ -34,7 +34,7 @@ fn main() -> ExitCode {
          {NAME} [any of these]\n\
          server: host the group at HOST:PORT (default: {ADDRESS})\n\
          client: join the group there; --plain works in lines, without the window\n\
-         neither: host the group there if nobody does, then join it\n"
+         neither: host the group there if no server answers, then join it\n"
     );
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         let _ = io::stdout().write_all(usage.as_bytes());
@@ -94,7 +94,7 @@ fn parse(role: &str, args: &[String]) -> Option<Options> {
     Some(options)
 }
 
-/// Whether this has the form `HOST:PORT`. It does not look whether the host exists.
+/// Whether the argument has the form `HOST:PORT`. The host need not exist.
 fn is_address(arg: &str) -> bool {
     arg.rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
@@ -113,15 +113,15 @@ fn serve(options: &Options) -> Result<(), String> {
     server::serve(listener, options.engine, log).map_err(|error| error.to_string())
 }
 
-/// Prints a line of the server's log, on a thread of its own. A terminal that `Ctrl-S` has stopped
-/// makes every program wait that writes to it, and so does a pager. The group must not wait for
-/// them. If more lines wait than anybody reads, the rest is left out.
+/// Prints a line of the server's log, on its own thread. A program that writes to a pager, or to a
+/// terminal stopped with `Ctrl-S`, must wait. The group must not wait. If too many lines wait to be
+/// printed, further lines are dropped.
 fn log(line: &str) {
     static LOG: LazyLock<SyncSender<String>> = LazyLock::new(|| {
         let (log, lines) = sync_channel::<String>(10_000);
         thread::spawn(move || {
             for line in lines {
-                // Not `println!`: it panics when standard output is closed.
+                // `println!` would panic when standard output is closed.
                 let _ = writeln!(io::stdout(), "{line}");
             }
         });
@@ -134,7 +134,7 @@ fn talk(stream: TcpStream, options: &Options) -> Result<(), String> {
     client::chat(stream, &options.name, options.plain).map_err(|error| error.to_string())
 }
 
-/// Joins the group at the address. If none answers, hosts it first, on a thread of its own.
+/// Joins the group at the address. If no server answers, hosts the group first, on its own thread.
 fn host_or_join(options: &Options) -> Result<(), String> {
     let address = &options.address;
     if let Ok(stream) = join(address) {
@@ -145,7 +145,7 @@ fn host_or_join(options: &Options) -> Result<(), String> {
     let here = listener.local_addr().map_err(|error| error.to_string())?;
     let _ = writeln!(io::stdout(), "hosting at {here}");
     let engine = options.engine;
-    // Without a log: its lines would appear between the lines of the conversation.
+    // This server has no log, because the log would appear within the conversation.
     thread::spawn(move || server::serve(listener, engine, |_| ()));
     let stream = join(&here.to_string()).map_err(|error| error.to_string())?;
     talk(stream, options)

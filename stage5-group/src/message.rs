@@ -1,9 +1,9 @@
-//! The wire format: cuts a byte stream into messages, decodes them, encodes one (tutorial §5.1.2).
+//! The wire format (tutorial §5.1.2): cuts a byte stream into messages, decodes and encodes them.
 //!
 //! A message is a JSON object (RFC 8259) with the strings `name` and `msg`. TCP does not say where
 //! a message ends, so its bytes must. A message ends at a newline, or at the brace that closes the
 //! object, whichever comes first. Line-based clients send the newline; the tutorial's client sends
-//! none. This module knows nothing of sockets.
+//! none. This module does not use sockets.
 //!
 #![doc = include_str!("../../docs/rustdoc-links-5.txt")]
 #![doc = include_str!("../../docs/rustdoc-links.txt")]
@@ -21,7 +21,7 @@ use crate::limits::MAX_MESSAGE;
 pub struct Message {
     /// The name that the sender wants.
     pub name: String,
-    /// What it says. The client ends it with a newline, as tkinter's `Text` does.
+    /// What the sender says. The client ends it with a newline, as tkinter's `Text` does.
     pub text: String,
 }
 
@@ -38,7 +38,8 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// The bytes are not strict JSON, or a field is missing, is no string or is nested too deep.
+    /// The bytes are not strict JSON, or a field is missing, is not a string, or is nested too
+    /// deeply.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut parser = Parser::new(bytes)?;
         let (mut name, mut msg) = (None, None);
@@ -84,10 +85,10 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Cuts what one connection sends into messages. It does not matter how the reads cut the bytes.
+/// Cuts what one connection sends into messages. It does not matter where the reads cut the bytes.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// What has been received and is not decoded yet: between two calls, less than one message.
+    /// What has been received and not decoded yet: between two calls, less than one message.
     bytes: Vec<u8>,
     /// How many of `bytes` have been scanned, so that no byte is scanned twice.
     scanned: usize,
@@ -146,7 +147,7 @@ impl Decoder {
     }
 
     /// Whether this byte is the last one of a message. A newline always is. A JSON string cannot
-    /// contain one, so the decoder starts again there after bytes that are no message.
+    /// contain a newline, so the decoder starts again there after bytes that are not a message.
     fn ends_with(&mut self, byte: u8) -> bool {
         if byte == b'\n' {
             (self.depth, self.in_string, self.after_backslash) = (0, false, false);

@@ -5,7 +5,7 @@
 //! try each socket in turn. This is **polling**. One question remains: how long should the loop
 //! sleep when no socket was ready? Short sleeps keep a core busy. Long sleeps make clients wait.
 //! Here a socket that has been quiet for a time `t` is tried again after `t / 16`. So a client that
-//! was quiet for a time `t` waits at most a sixteenth of `t` longer, and never more than 64 ms.
+//! was quiet for a time `t` waits at most `t / 16` for the next try, and never more than 64 ms.
 
 use std::io::{self, ErrorKind};
 use std::thread;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const LONGEST: Duration = Duration::from_millis(64);
 
 /// The shortest sleep. Linux wakes a sleeping thread about 50 µs late. For a shorter time the loop
-/// does not sleep; it only lets other threads run first.
+/// does not sleep. It only lets other threads run first.
 const SHORTEST: Duration = Duration::from_micros(50);
 
 /// How long to wait before the next try of one socket: the longer the socket has been quiet, the
@@ -32,7 +32,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// For a socket that should be tried at once.
+    /// The backoff of a socket that should be tried at once.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {

@@ -16,7 +16,7 @@ use std::net::TcpListener;
 /// Decides which socket is read when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// A thread for each member, and one for the group: [`threads`].
+    /// A thread for each member, and one thread for the group: [`threads`].
     Threads,
     /// One thread for everyone, with chapter 2's readiness loop: [`polling`].
     Polling,

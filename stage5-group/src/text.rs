@@ -5,7 +5,7 @@
 ///
 /// It replaces the control characters C0 (except newline and tab), DEL and C1 of ISO 6429, the line
 /// and paragraph separators, and the bidirectional marks, embeddings, overrides and isolates of
-/// Unicode Annex #9. With those, one line can be made to look like another.
+/// Unicode Annex #9. With those, a sender could make one line look like another.
 #[must_use]
 pub fn harmless(c: char) -> char {
     match c {
@@ -38,9 +38,10 @@ pub fn drain_text(bytes: &mut Vec<u8>) -> String {
 /// Columns from one tab stop to the next.
 const TAB: usize = 8;
 
-/// The ranges of characters that take two columns: the first of a range, then the first behind it.
-/// These are Wide and Fullwidth in Unicode Annex #11, which include the emoji that terminals show
-/// as pictures. Unassigned characters between two wide ones count as wide.
+/// The ranges of characters that take two columns: the first character of each range, then the
+/// first character after it. These are Wide and Fullwidth in Unicode Annex #11, which include the
+/// emoji that terminals show as pictures. Unassigned characters between two wide ones count as
+/// wide.
 #[rustfmt::skip]
 const WIDE: [u32; 162] = [
     0x1100, 0x1160, 0x231A, 0x231C, 0x2329, 0x232B, 0x23E9, 0x23ED, 0x23F0, 0x23F1, 0x23F3, 0x23F4,
@@ -89,7 +90,7 @@ pub fn char_width(c: char) -> usize {
     }
 }
 
-/// How many columns the text takes. A tab goes to the next tab stop.
+/// How many columns the text takes. A tab extends to the next tab stop.
 #[must_use]
 pub fn text_width(text: &str) -> usize {
     text.chars().fold(0, column_after)
@@ -107,7 +108,7 @@ fn column_after(column: usize, c: char) -> usize {
 /// Lays text out in rows of at most `width` columns. A row that continues a line starts with
 /// `indent`, which must leave room for two columns.
 ///
-/// [`row_starts`] says where rows end. Spaces that stand beyond the edge are not shown.
+/// [`row_starts`] says where rows end. Spaces beyond the edge are not shown.
 #[must_use]
 pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
     let starts = row_starts(text, width, indent);
@@ -163,7 +164,7 @@ fn indent_at<'a>(text: &str, start: usize, indent: &'a str) -> &'a str {
     if begins_line { "" } else { indent }
 }
 
-/// How many bytes of the text the first row has. It starts in this column.
+/// How many bytes of the text fit into its first row, which starts in this column.
 fn first_row(text: &str, mut column: usize, width: usize) -> usize {
     // The last place where the row may end, and whether it may end before the next character.
     let (mut may_end, mut may_end_here) = (None, false);

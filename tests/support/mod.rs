@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use std::{fs, mem, thread};
 
-/// How long a test waits for something that should happen at once. Only a failing test waits so
+/// How long a test waits for something that should happen at once. Only a failing test waits that
 /// long.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 

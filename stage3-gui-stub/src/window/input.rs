@@ -2,8 +2,8 @@
 
 use crate::text::char_width;
 
-/// The most bytes that the user can send at once. A message on the wire may have 64 KiB, and JSON
-/// may need three bytes for one.
+/// The most bytes that the user can send at once. It is a quarter of the 64 KiB of a message,
+/// because JSON needs more than one byte for some characters, for example two for a quotation mark.
 pub const MAX_INPUT: usize = 16 * 1024;
 
 /// How many sent texts can be recalled.
@@ -102,7 +102,8 @@ impl Input {
         self.end();
     }
 
-    /// Shows the text after this one in the history, and at last the text that was never sent.
+    /// Shows the text after this one in the history. After the newest, shows the text that was
+    /// never sent.
     pub fn newer(&mut self) {
         self.shown = (self.shown + 1).min(self.texts.len() - 1);
         self.end();

@@ -15,7 +15,7 @@ const LEAVE: &str = "\x1b[?2004l\x1b[?1006l\x1b[?1000l\x1b[?7h\x1b[?25h\x1b[m\x1
 const BEGIN_FRAME: &str = "\x1b[?2026h\x1b[?25l";
 const END_FRAME: &str = "\x1b[?25h\x1b[?2026l";
 
-/// How long the terminal is trusted to show a row that was drawn once.
+/// After this time all rows are drawn again, in case the terminal has lost one.
 const FULL_REDRAW: Duration = Duration::from_secs(1);
 
 /// How often a non-blocking standard input is read.
@@ -32,8 +32,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Finds out whether the window can be drawn. Windows has no `stty`, and one that comes with
-    /// another program, for example with Git, does not change the mode of its console.
+    /// Finds out whether the window can be drawn. Windows has no `stty`. The `stty` of another
+    /// program, for example of Git, does not change the mode of the Windows console.
     pub fn new(plain: bool) -> Self {
         let able = env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb");
         let there = io::stdin().is_terminal() && io::stdout().is_terminal();
@@ -79,7 +79,8 @@ impl Terminal {
         mem::take(&mut taken)
     }
 
-    /// Lets a panic in any thread end the program, on a terminal where its message can be read.
+    /// If any thread panics, restores the terminal, so that the message can be read, and ends the
+    /// program.
     pub fn give_back_on_panic(self: &Arc<Self>) {
         let terminal = Arc::clone(self);
         let hook = panic::take_hook();
@@ -92,7 +93,7 @@ impl Terminal {
         }));
     }
 
-    /// In columns and rows. `None` if the terminal does not know its size.
+    /// The size, in columns and rows. `None` if the terminal does not know its size.
     pub fn size(&self) -> Option<(usize, usize)> {
         let size = stty(&["size"]).ok()?;
         let numbers: Vec<usize> = size.split(' ').flat_map(str::parse).collect();
@@ -103,7 +104,7 @@ impl Terminal {
     }
 }
 
-/// What the terminal shows. A row that has not changed is not drawn again for a while.
+/// What the terminal shows. A row that has not changed is drawn again only after `FULL_REDRAW`.
 #[derive(Debug)]
 pub struct Canvas<'a> {
     terminal: &'a Terminal,
@@ -132,7 +133,8 @@ impl<'a> Canvas<'a> {
         let mut frame = String::from(BEGIN_FRAME);
         for (index, row) in rows.iter().enumerate() {
             if self.rows.get(index) != Some(row) {
-                // Erased first: after a full row the cursor stands on its last character.
+                // The row is erased before it is drawn. After a full row, the cursor stands on its
+                // last character, so erasing would remove that character.
                 frame += &format!("\x1b[{};1H\x1b[K{row}", index + 1);
             }
         }
@@ -142,7 +144,7 @@ impl<'a> Canvas<'a> {
     }
 }
 
-/// Standard input. Another program may have left it non-blocking. Then this waits, and reads
+/// Standard input. Another program may have made it non-blocking. Then `read` waits, and tries
 /// again.
 #[derive(Debug)]
 pub struct Stdin;

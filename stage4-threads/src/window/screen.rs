@@ -1,4 +1,4 @@
-//! What the window shows, and what each key changes. Pure: it reads nothing and writes nothing.
+//! What the window shows, and what each key changes. This module does no input or output.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ const MAX_LINES: usize = 10_000;
 const MAX_LINE: usize = 4096;
 
 /// How many texts may wait for the handler.
-pub const MAX_UNSENT: usize = 100;
+pub const MAX_UNHANDLED: usize = 100;
 
 /// The smallest window, in columns and rows.
 const SMALLEST: (usize, usize) = (20, 6);
@@ -20,8 +20,8 @@ const SMALLEST: (usize, usize) = (20, 6);
 /// How many rows one notch of the wheel scrolls.
 const NOTCH: usize = 3;
 
-/// Begins each row of the output that continues a line. Without it, a text with enough spaces in it
-/// could put its end at the left margin, where it looks like a line of its own.
+/// Begins each row of the output that continues a line. Without the indent, a text with enough
+/// spaces in it could continue at the left margin, where it looks like another line.
 const INDENT: &str = "  ";
 
 const BUTTON: &str = " 发送 Send ";
@@ -54,10 +54,10 @@ pub struct Screen {
     title: String,
     /// The output, line by line, each with its newline.
     lines: VecDeque<String>,
-    /// The first row that the output shows. `None` follows the end.
+    /// The first row that the output shows. `None` if the output follows its end.
     top: Option<RowPosition>,
     input: Input,
-    /// In columns and rows.
+    /// The size, in columns and rows.
     size: (usize, usize),
 }
 
@@ -100,7 +100,7 @@ impl Screen {
         }
     }
 
-    /// Does what the key is for. Returns the event that it causes, if any.
+    /// Does what the key is for. Returns the event that the key causes, if any.
     pub fn press(&mut self, key: Key) -> Option<Event> {
         match key {
             Key::Enter => return self.send(),
@@ -128,14 +128,15 @@ impl Screen {
         None
     }
 
-    /// Notes that the handler has finished an event. In line mode none is counted.
+    /// Notes that the handler has finished an event. In line mode no events are counted.
     pub fn handled(&mut self) {
         self.unhandled = self.unhandled.saturating_sub(1);
     }
 
-    /// The text stays in the input if too many texts wait for the handler, or if the window closes.
+    /// Sends the input. It stays in the input if too many texts wait for the handler, or if the
+    /// window is closing.
     fn send(&mut self) -> Option<Event> {
-        let can_send = self.close_requests == 0 && self.unhandled < MAX_UNSENT;
+        let can_send = self.close_requests == 0 && self.unhandled < MAX_UNHANDLED;
         if !can_send || self.input.text().is_empty() {
             return None;
         }
@@ -168,12 +169,12 @@ impl Screen {
         self.top.map_or(bottom, |top| top.min(bottom))
     }
 
-    /// The top that puts the end of the output on the last row of the pane.
+    /// The first row to show, if the last row of the pane shows the end of the output.
     fn bottom(&self) -> RowPosition {
         self.above((self.lines.len(), 0), self.output_rows())
     }
 
-    /// The position that many rows above another one, or the beginning.
+    /// The position `rows` rows above another one, or the beginning of the output.
     fn above(&self, (mut line, mut row): RowPosition, rows: usize) -> RowPosition {
         while row < rows && line > 0 {
             line -= 1;
@@ -258,8 +259,8 @@ impl Screen {
 
     fn hint(&self) -> &'static str {
         if self.close_requests > 0 {
-            "closing, Ctrl-C again: now"
-        } else if self.unhandled >= MAX_UNSENT && !self.input.text().is_empty() {
+            "closing, Ctrl-C ends it now"
+        } else if self.unhandled >= MAX_UNHANDLED && !self.input.text().is_empty() {
             "still sending"
         } else if self.input.is_full() {
             "the input is full"

@@ -26,7 +26,7 @@ pub struct Options {
     pub quick: bool,
     /// The number of connections, instead of the usual numbers.
     pub members: Option<usize>,
-    /// The address of a server that already runs. It is measured, too.
+    /// The address of a server that already runs, which is measured, too.
     pub peer: Option<String>,
     /// The other words. Each benchmark handles them itself.
     pub rest: Vec<String>,
@@ -49,7 +49,7 @@ impl Options {
                     let number = words.next().and_then(|word| word.parse().ok());
                     let number = number.filter(|&number| number > 0);
                     options.members =
-                        Some(number.ok_or(io::Error::other("--members needs a number from 1"))?);
+                        Some(number.ok_or(io::Error::other("--members needs a number above 0"))?);
                 }
                 "--peer" => {
                     let address = words
@@ -82,8 +82,8 @@ impl Server {
         let mut log = BufReader::new(process.stdout.take().expect("is piped"));
         let mut first = String::new();
         log.read_line(&mut first)?;
-        // If nobody read the pipe, it would be full after some thousand lines, and the server would
-        // wait.
+        // If no thread read the pipe, it would be full after a few thousand lines, and the server
+        // would wait.
         thread::spawn(move || io::copy(&mut log, &mut io::sink()));
         let process = Some(process);
         match first.trim_end().strip_prefix("listening on ") {

@@ -1,9 +1,10 @@
-//! Everyone in the group, and how far each member has got: all that the two engines share.
+//! Everyone in the group, and how much each member has received: everything that the two engines
+//! share.
 //!
-//! An engine decides which socket to read when. It hands what it read to [`Group::hear`], and calls
-//! [`Group::write`] after each round: all that was said in the round is then sent to each member
-//! with one call. Such a call costs much more than the bytes in it, so this **batching** is what
-//! makes the server fast.
+//! An engine decides which socket to read when. It passes what it read to [`Group::hear`], and
+//! calls [`Group::write`] after each round: all that was said in the round is then sent to each
+//! member with one call. Such a call costs much more than the bytes in it, so this **batching** is
+//! what makes the server fast.
 //!
 #![doc = include_str!("../../../docs/rustdoc-links-5.txt")]
 #![doc = include_str!("../../../docs/rustdoc-links.txt")]
@@ -43,7 +44,8 @@ struct Member {
     peer: SocketAddr,
     cursor: Cursor,
     backoff: Backoff,
-    /// When the member last had received everything, or its socket accepted something.
+    /// The last time when the member had received everything, or when its socket accepted
+    /// something.
     last_progress: Instant,
     /// Whether nothing more is read from it. It still receives its unsent data.
     leaving: bool,
@@ -63,7 +65,7 @@ impl Group {
         }
     }
 
-    /// Sets the time that new lines bear.
+    /// Sets the time that is written before new lines.
     pub fn set_time(&mut self, time: &DateTime) {
         self.room.set_time(stamp(time));
     }
@@ -72,7 +74,8 @@ impl Group {
     pub fn join(&mut self, id: Id, peer: SocketAddr, stream: Arc<TcpStream>, now: Instant) {
         (self.log)(&format!("...connecting from: {peer}"));
         // Without this, Nagle's algorithm (RFC 896) holds a line back until the member has
-        // acknowledged the line before. It fails if the member has gone, which the next read tells.
+        // acknowledged the line before. If the member has gone, this fails, and so does the next
+        // read.
         let _ = stream.set_nodelay(true);
         let member = Member {
             stream,
@@ -95,7 +98,7 @@ impl Group {
     }
 
     /// Takes a member out of the room. It still receives what was said until now, and then the end
-    /// of file. To call this again changes nothing.
+    /// of file. Calling this again changes nothing.
     pub fn leave(&mut self, id: Id) {
         if let Some(member) = self.members.get_mut(&id) {
             self.tape.leave(&mut member.cursor);
@@ -105,16 +108,16 @@ impl Group {
         self.publish();
     }
 
-    /// Whether so much was said in this round that it must be written before anybody says more.
-    /// Otherwise many members that speak at once would push members that read off the tape.
+    /// Whether so much was said in this round that it must be written before the next message.
+    /// Otherwise, when many members send at once, the members that read would fall too far behind.
     #[must_use]
     pub fn is_round_full(&self) -> bool {
         self.tape.end() > self.round_end
     }
 
     /// Ends a round: sends each member what its socket accepts, and disconnects the members that
-    /// are lost, too slow or done. Returns when to call this again even if nobody says anything,
-    /// because a member is behind; `None` if nobody is.
+    /// are lost, too slow or done. If a member has unsent data, returns when to call this again
+    /// even if no message comes.
     pub fn write(&mut self, now: Instant) -> Option<Instant> {
         loop {
             let (mut next_try, mut lost) = (None, Vec::new());
@@ -142,14 +145,14 @@ impl Group {
             if lost.is_empty() {
                 return next_try;
             }
-            // That they have left is news for the others.
+            // The others are told that these members have left.
             for id in lost {
                 self.leave(id);
             }
         }
     }
 
-    /// Moves what the room has to say to where it is sent from.
+    /// Moves the output of the room to the tape and to the cursors.
     fn publish(&mut self) {
         let output = self.room.take_output();
         self.tape.push(&output.everyone);
@@ -163,7 +166,7 @@ impl Group {
 
 impl Member {
     /// Writes what the member has not received yet, as far as its socket accepts it. Returns when
-    /// to try again; `None` if it has received everything.
+    /// to try again, or `None` if it has received everything.
     ///
     /// # Errors
     ///
@@ -194,7 +197,7 @@ impl Member {
                 None if now.duration_since(self.last_progress) > MAX_STALL => {
                     return Err(too_slow());
                 }
-                // Not at once: each try is a round, and many rounds make small batches.
+                // The next try waits: each try is a round, and many rounds make small batches.
                 None => return Ok(Some(self.backoff.due().max(now + RETRY))),
             }
         }

@@ -115,7 +115,7 @@ impl Reader {
         if ended || self.disconnected == Some(now) {
             group.leave(self.id);
         }
-        // To close a socket with unread data resets the connection (RFC 1122 §4.2.2.13). Then a
+        // Closing a socket with unread data resets the connection (RFC 1122 §4.2.2.13). Then a
         // disconnected member may lose what it has not read yet, such as the reason. So the server
         // waits until the member has closed the connection, but not longer than `MAX_STALL`.
         let is_over = |since| now.duration_since(since) > MAX_STALL;

@@ -1,7 +1,7 @@
 //! The members of the room, and what everyone is told: the meaning of each message.
 //!
-//! Events go in, lines come out. This module knows nothing of sockets, threads or the time of day.
-//! So both engines can use it, and a test of it needs no network.
+//! Events go in, lines come out. This module does not use sockets, threads or a clock. So both
+//! engines can use it, and a test of it needs no network.
 //!
 #![doc = include_str!("../../../docs/rustdoc-links-5.txt")]
 #![doc = include_str!("../../../docs/rustdoc-links.txt")]
@@ -23,7 +23,7 @@ pub struct Room {
     members: BTreeMap<Id, Member>,
     /// The names that are displayed: one for each member that has a name.
     taken: HashSet<String>,
-    /// The time that new lines bear.
+    /// The time that is written before new lines.
     stamp: String,
     output: Output,
 }
@@ -53,7 +53,7 @@ impl Room {
         Self::default()
     }
 
-    /// Sets the time that the following lines bear, for example `2019-03-21 17:30:00`.
+    /// Sets the time that is written before the next lines, for example `2019-03-21 17:30:00`.
     pub fn set_time(&mut self, stamp: String) {
         self.stamp = stamp;
     }
@@ -149,7 +149,7 @@ impl Room {
         self.output.one.push((id, notice.into_bytes()));
     }
 
-    /// The space tells a notice from a member's line: no name begins with a space.
+    /// The space distinguishes a notice from a member's line: no name begins with a space.
     fn notice(&self, text: &str) -> String {
         format!("[{}] {text}\n", self.stamp)
     }
@@ -199,7 +199,7 @@ fn sanitize_name(requested: &str) -> String {
 }
 
 /// Whether two names that differ only in this character look alike: the format characters and
-/// fillers of Unicode, which nobody sees.
+/// fillers of Unicode, which are invisible.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{AD}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
         | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2065}' | '\u{206A}'..='\u{206F}'

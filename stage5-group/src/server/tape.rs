@@ -4,8 +4,8 @@
 //! then cost five hundred copies. Here there is one tape, and each member has a [`Cursor`] on it.
 //! The cursors of members that keep up stand at the end, so the tape is empty as soon as it is
 //! written. A member that does not read costs the server only one number. The tape keeps about
-//! [`MAX_BEHIND`] bytes at most: a member that is further behind has lost its place. This module
-//! knows nothing of sockets.
+//! [`MAX_BEHIND`] bytes at most: a member that is further behind is disconnected. This module does
+//! not use sockets.
 
 use std::mem;
 
@@ -19,14 +19,14 @@ pub struct Tape {
     bytes: Vec<u8>,
 }
 
-/// How far one member has got.
+/// How much of the tape one member has received.
 #[derive(Debug)]
 pub struct Cursor {
     /// How many bytes of the tape it has received, counted from the beginning of the tape.
     at: u64,
     /// Where it stops: for a member that has left, the end of the tape at that moment.
     until: u64,
-    /// Whole lines for this member alone. They are sent once it has received the whole tape.
+    /// Whole lines only for this member. They are sent once it has received the whole tape.
     notices: Vec<u8>,
     /// The notices that are being sent. Their rest comes before anything else: a line that has been
     /// sent in part must not be interrupted by another one.
@@ -91,16 +91,16 @@ impl Tape {
         }
     }
 
-    /// Forgets what every member has received, and what only members too far behind still need.
+    /// Drops what every member has received, and what only members too far behind still need.
     pub fn trim<'a>(&mut self, cursors: impl Iterator<Item = &'a Cursor>) {
         let end = self.end();
         let waiting = cursors.filter(|cursor| !cursor.is_at_its_end());
-        let hindmost = waiting.map(|cursor| cursor.at).min().unwrap_or(end);
-        let keep = hindmost
+        let slowest = waiting.map(|cursor| cursor.at).min().unwrap_or(end);
+        let keep = slowest
             .max(end.saturating_sub(MAX_BEHIND as u64))
             .max(self.start);
         let forget = usize::try_from(keep - self.start).expect("what is kept is in memory");
-        // To move the bytes that stay takes time. So it is done in large pieces.
+        // Moving the bytes that stay takes time. So it is done rarely, in large pieces.
         if forget == self.bytes.len() || forget > MAX_BEHIND / 4 {
             self.bytes.drain(..forget);
             self.start = keep;
@@ -124,8 +124,8 @@ impl Cursor {
         self.at == self.until
     }
 
-    /// Adds a line for this member alone. The line is dropped if [`MAX_NOTICES`] bytes of notices
-    /// already wait: a member that asks and does not read must not fill the memory.
+    /// Adds a line only for this member. The line is dropped if [`MAX_NOTICES`] bytes of notices
+    /// already wait: a member that asks questions and does not read must not fill the memory.
     pub fn notify(&mut self, notice: &[u8]) {
         if self.notices.len() < MAX_NOTICES {
             self.notices.extend_from_slice(notice);

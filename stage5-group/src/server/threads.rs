@@ -1,4 +1,4 @@
-//! The engine with threads: a reader for each member blocks in `read`, one hub owns the group.
+//! The engine with threads: a reader for each member blocks in `read`, and one hub owns the group.
 //!
 //! ```text
 //! socket ──> reader ─┐                      ┌──> socket
@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The threads share only the sockets and the channel, so nothing here is locked. While every
-//! member keeps up, all threads wait, so an idle group needs no processor time. The hub takes all events
-//! that wait, and then writes to each member once.
+//! member keeps up, all threads wait, so an idle group needs no processor time. The hub handles all
+//! events that wait, and then writes to each member once.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -30,7 +30,7 @@ use crate::server::room::Id;
 /// The stack of a reader, in bytes. Only the used part of it costs memory.
 const STACK: usize = 128 * 1024;
 
-/// What can happen.
+/// What the other threads tell the hub.
 enum Event {
     /// A client has connected.
     Joined(Id, SocketAddr, Arc<TcpStream>),
@@ -40,7 +40,8 @@ enum Event {
     Left(Id),
 }
 
-/// The way to the hub. The accept thread and each reader have a clone, so the clones count them.
+/// The sending side of the channel to the hub. The accept thread and each reader have a clone, so
+/// the number of clones tells how many readers there are.
 type Events = Arc<SyncSender<Event>>;
 
 /// Serves the group, forever.
@@ -86,8 +87,8 @@ fn run(inbox: &Receiver<Event>, mut group: Group) {
 /// Writes what the socket accepts at once.
 ///
 /// Blocking is a property of the socket, not of the thread that uses it. So the socket is made
-/// non-blocking for the time of one write. A reader that already waits in `read` continues to
-/// wait. A reader that calls `read` in just this time gets `WouldBlock`, and calls it again.
+/// non-blocking for the time of one write. A reader that already waits in `read` continues to wait.
+/// A reader that calls `read` during this time gets `WouldBlock`, and calls it again.
 fn try_write(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
     stream.set_nonblocking(true)?;
     let written = ready(stream.write(bytes));
@@ -109,8 +110,8 @@ fn accept(listener: &TcpListener, events: &Events, log: fn(&str)) {
                     log(&format!("cannot start a thread for {peer}: {error}"));
                     let _ = events.send(Event::Said(id, vec![Err(Refusal::GroupFull)]));
                     let _ = events.send(Event::Left(id));
-                    // Nobody reads what it sends, and to close its socket now would reset the
-                    // connection: see `linger`. So its socket stays open for a while.
+                    // No thread reads what this client sends, and closing its socket now would
+                    // reset the connection: see `linger`. So the socket stays open for a while.
                     turned_away.push_back(stream);
                     if turned_away.len() > MAX_TURNED_AWAY {
                         turned_away.pop_front();
@@ -132,7 +133,7 @@ fn accept(listener: &TcpListener, events: &Events, log: fn(&str)) {
 /// Starts a reader, unless there are too many of them.
 fn start_reader(id: Id, stream: &Arc<TcpStream>, events: &Events) -> io::Result<()> {
     if Arc::strong_count(events) > MAX_READERS {
-        return Err(io::Error::other("there are too many"));
+        return Err(io::Error::other("there are too many readers"));
     }
     let (stream, events) = (Arc::clone(stream), Arc::clone(events));
     let reader = thread::Builder::new().stack_size(STACK);
@@ -148,7 +149,7 @@ fn read(id: Id, mut stream: &TcpStream, events: &Events) {
             Ok(Some(0)) | Err(_) => break,
             Ok(Some(length)) => {
                 let messages = decoder.push(&chunk[..length]);
-                // A part of a message is no reason to wake the hub.
+                // A part of a message does not wake the hub.
                 if !messages.is_empty() {
                     let _ = events.send(Event::Said(id, messages));
                 }
@@ -163,9 +164,9 @@ fn read(id: Id, mut stream: &TcpStream, events: &Events) {
     }
 }
 
-/// Discards what a disconnected member still sends, until it closes the connection, too. To close a
-/// socket with unread data resets the connection (RFC 1122 §4.2.2.13). Then the member may lose what
-/// it has not read yet, such as the reason why it was disconnected.
+/// Discards what a disconnected member still sends, until it closes the connection, too. Closing a
+/// socket with unread data resets the connection (RFC 1122 §4.2.2.13). Then the member may lose
+/// what it has not read yet, such as the reason why it was disconnected.
 fn linger(mut stream: &TcpStream, chunk: &mut [u8]) {
     let _ = stream.set_read_timeout(Some(MAX_STALL));
     let begin = Instant::now();

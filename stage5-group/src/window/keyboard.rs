@@ -32,7 +32,8 @@ pub enum Key {
     End,
     /// Recalls the text that was sent before this one.
     Up,
-    /// Recalls the text that was sent after this one, and at last the text being written.
+    /// Recalls the text that was sent after this one. After the newest, shows the text being
+    /// written.
     Down,
     /// Closes the window.
     CtrlC,
@@ -55,7 +56,8 @@ pub enum Key {
 pub struct Keyboard {
     /// The beginning of a key whose other bytes have not arrived.
     unfinished: Vec<u8>,
-    /// Whether it is between the two marks that the terminal sends around a paste.
+    /// Whether a paste has begun and not ended. The terminal sends a mark before a paste, and one
+    /// after it.
     pasting: bool,
     /// Whether the last key was a Ctrl-C within a paste.
     interrupted: bool,
@@ -82,7 +84,8 @@ impl Keyboard {
     fn first(&mut self, bytes: &[u8]) -> Option<(usize, Option<Key>)> {
         match bytes {
             [] | [ESC] | [ESC, b'O'] => None,
-            // In one of its modes a terminal sends `ESC O A` for the arrow `ESC [ A`.
+            // In one of its modes, a terminal sends `ESC O A` instead of `ESC [ A` for an arrow
+            // key.
             [ESC, b'O', letter @ b'@'..=b'~', ..] => Some((3, self.sequence(&[*letter]))),
             // A function key of the Linux console.
             [ESC, b'[', b'['] => None,
