@@ -73,6 +73,15 @@ fn a_message_is_the_same_after_encoding_and_decoding() {
     assert_eq!(Message::decode(line.as_bytes()), Ok(message));
 }
 
+/// The drawn window drops other control characters, so these need the most bytes.
+#[test]
+fn the_longest_text_of_the_window_fits_into_a_message() {
+    for c in ['\t', '"', '\\', '冰'] {
+        let text = c.to_string().repeat(16 * 1024 / c.len_utf8());
+        assert!(message("a", &text).encode().len() <= MAX_MESSAGE, "{c:?}");
+    }
+}
+
 #[test]
 fn fields_have_any_order_the_last_of_two_counts_and_unknown_fields_are_skipped() {
     for text in [

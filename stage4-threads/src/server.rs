@@ -92,7 +92,7 @@ struct Client {
 /// The result of a client's turn.
 #[derive(Debug, PartialEq, Eq)]
 enum Turn {
-    /// Bytes were read or written.
+    /// Bytes were written.
     Moved,
     /// The socket had nothing to read, or its send buffer was full.
     NotReady,
