@@ -161,8 +161,8 @@ impl Window {
             spawn(read_lines);
         }
         while let Ok(event) = self.events.recv() {
-            // Events that still wait when the window is destroyed are dropped. Only `Close` is
-            // still passed on: if the user closes twice quickly, the handler has not seen it yet.
+            // After the window is destroyed, waiting events are dropped, but not `Close`: if the
+            // user closes twice quickly, the handler has not seen the first `Close` yet.
             let destroyed = shared.lock().events.is_none();
             if !destroyed || event == Event::Close {
                 handler(event);
