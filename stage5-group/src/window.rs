@@ -161,8 +161,8 @@ impl Window {
             spawn(read_lines);
         }
         while let Ok(event) = self.events.recv() {
-            // After the window is destroyed, waiting events are dropped, but not `Close`: if the
-            // user closes twice quickly, the handler has not seen the first `Close` yet.
+            // `events` is `None` after `destroy`, and after the user has closed twice. Then waiting
+            // events are dropped, but not `Close`: the handler may not have seen the first one.
             let destroyed = shared.lock().events.is_none();
             if !destroyed || event == Event::Close {
                 handler(event);
