@@ -2,7 +2,7 @@
 //!
 //! A thread for each member, one locked list of all members, and three rules: one `read` returns
 //! one message, a message is written to everyone in turn, and the list stays locked meanwhile.
-//! The tutorial's server (§5.4) has the first two rules. It has one thread, and needs no lock.
+//! The tutorial's server (§5.4) follows the first two. It has one thread, and needs no lock.
 //!
 //! What still goes wrong, and the rows of `attack` that show it:
 //! - TCP may split and join messages, so one `read` is not one message: `split`, `glued`, `long`.

@@ -163,8 +163,8 @@ impl Window {
         while let Ok(event) = self.events.recv() {
             // `events` is `None` after `destroy`, and after the user has closed twice. Then waiting
             // events are dropped, but not `Close`: the handler may not have seen the first one.
-            let destroyed = shared.lock().events.is_none();
-            if !destroyed || event == Event::Close {
+            let open = shared.lock().events.is_some();
+            if open || event == Event::Close {
                 handler(event);
             }
             shared.change(|state| state.screen.handled());
