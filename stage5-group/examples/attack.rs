@@ -326,9 +326,10 @@ fn fell<T>(why: impl Into<String>) -> Outcome<T> {
 }
 
 /// Whether the server did not cause the error: the row is not possible on this system, or this
-/// program has too many files open (EMFILE).
+/// program has too many files open (EMFILE, which is 24 on Linux and macOS).
 fn is_ours(error: &Error) -> bool {
-    error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(24)
+    let emfile = cfg!(unix) && error.raw_os_error() == Some(24);
+    error.kind() == ErrorKind::Unsupported || emfile
 }
 
 /// The author of a line, as a reader sees it.
