@@ -161,8 +161,8 @@ impl Window {
             spawn(read_lines);
         }
         while let Ok(event) = self.events.recv() {
-            // `events` is `None` after `destroy`, and after the user has closed twice. Then waiting
-            // events are dropped, but not `Close`: the handler may not have seen the first one.
+            // The state's `events` is `None` after `destroy`, and after the user has closed twice.
+            // Then waiting events are dropped, but not `Close`: the handler may not know of it yet.
             let open = shared.lock().events.is_some();
             if open || event == Event::Close {
                 handler(event);

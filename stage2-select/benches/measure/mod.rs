@@ -22,7 +22,7 @@ const OTHER_FILES: usize = 20;
 #[derive(Default)]
 pub struct Options {
     /// Take only a few seconds. That is long enough to check that everything arrives, but too short
-    /// for good figures.
+    /// for good numbers.
     pub quick: bool,
     /// The number of connections, instead of the usual numbers.
     pub members: Option<usize>,

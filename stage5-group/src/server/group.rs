@@ -177,7 +177,7 @@ impl Member {
         try_write: TryWrite,
         now: Instant,
     ) -> io::Result<Option<Instant>> {
-        let too_slow = || io::Error::other("it does not read what it is sent");
+        let too_slow = || io::Error::other("it does not read its lines");
         loop {
             let next = tape.next(&mut self.cursor).ok_or_else(too_slow)?;
             if next.is_empty() {
