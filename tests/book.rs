@@ -823,7 +823,7 @@ fn programs() -> &'static Path {
 // What the pages name.
 
 #[test]
-fn every_command_names_what_exists() {
+fn everything_that_a_command_names_exists() {
     let mut wrong = Vec::new();
     for page in pages() {
         for (number, command) in page.commands() {
@@ -944,7 +944,7 @@ fn check_arguments(package: &str, arguments: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn every_file_named_exists() {
+fn every_file_that_a_page_names_exists() {
     let sources = [files(".", ".rs"), files(".", ".md")].concat();
     let mut wrong = Vec::new();
     for page in pages() {
@@ -989,7 +989,7 @@ fn functions() -> BTreeSet<String> {
 
 /// A name of four words or more in backquotes is the name of a test. No other name is that long.
 #[test]
-fn every_test_named_exists() {
+fn every_test_that_a_page_names_exists() {
     let functions = functions();
     let mut wrong = Vec::new();
     for page in pages() {
@@ -1026,7 +1026,7 @@ fn every_link_leads_somewhere() {
                 wrong.push(format!("{here}: there is no {path}"));
             } else if page.path.starts_with("docs/") && file.contains("..") {
                 wrong.push(format!(
-                    "{here}: {file} is not in the book, which ends at docs/"
+                    "{here}: {file} is outside docs/, so it is not in the book"
                 ));
             } else if !anchor.is_empty()
                 && !Page::read(&path)
@@ -1084,7 +1084,9 @@ fn links_without_target(path: &str, targets: &str) -> Vec<String> {
             let there =
                 name.ends_with(".svg") || targets.lines().any(|line| line.starts_with(&definition));
             if !here || !there {
-                wrong.push(format!("{path}:{number}: [{name}] is not defined in both"));
+                wrong.push(format!(
+                    "{path}:{number}: define [{name}] on the page and for cargo doc"
+                ));
             }
         }
     }

@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headings_of_a_page_are_its_exercises() {
+    fn the_numbered_headings_of_a_page_are_its_exercises() {
         let found = parse_page("docs/2-select.md", PAGE);
         let found: Vec<(String, &str)> = found
             .iter()
@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn the_functions_of_a_file_are_its_tests() {
+    fn the_functions_that_begin_with_exercise_are_the_tests() {
         let source = "fn server() {}\n#[test]\nfn exercise_1_a_part() {\n}\n";
         assert_eq!(test_names(source), ["exercise_1_a_part"]);
     }

@@ -83,7 +83,7 @@ fn a_line_of_3000_bytes_gets_at_least_three_stamps() {
 }
 
 #[test]
-fn a_reset_client_does_not_stop_the_server() {
+fn a_client_that_resets_does_not_stop_the_server() {
     let server = server();
     let mut resetting = server.connect();
     resetting.send("unread");

@@ -57,7 +57,7 @@ fn bytes_that_are_not_utf8_come_back_unchanged() {
 }
 
 #[test]
-fn a_reset_client_does_not_stop_the_server() {
+fn a_client_that_resets_does_not_stop_the_server() {
     let server = server();
     let mut other = server.connect();
     let mut resetting = server.connect();
@@ -174,7 +174,7 @@ fn a_full_descriptor_table_is_logged_once_and_the_next_client_waits() {
 
 #[cfg(unix)]
 #[test]
-fn a_client_that_returns_to_a_full_descriptor_table_is_logged_once() {
+fn a_descriptor_table_that_is_full_again_is_logged_once() {
     let mut command = Command::new("sh");
     let script = format!("ulimit -n 16; exec {BINARY} server 127.0.0.1:0");
     command.args(["-c", &script]);

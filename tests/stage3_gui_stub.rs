@@ -464,7 +464,7 @@ fn ctrl_c_closes_and_so_does_ctrl_d_on_an_empty_input() {
     assert_eq!(screen.close_requests, 1);
     assert_eq!(screen.press(Key::CtrlC), None, "the event is returned once");
     assert_eq!(screen.close_requests, 2);
-    assert!(shown(&screen).contains("closing, Ctrl-C ends it now"));
+    assert!(shown(&screen).contains("closing; Ctrl-C ends it now"));
 }
 
 // Screens.
@@ -1092,7 +1092,7 @@ mod on_a_terminal {
 
     #[test]
     fn two_ctrl_c_in_one_read_cause_a_close_event() {
-        let mut session = on_a_terminal(&program("prints_that_it_is_closing"));
+        let mut session = on_a_terminal(&program("the_program_prints_that_it_is_closing"));
         let before = session.wait_until_open();
         session.press("\x03\x03");
         let printed = session.wait_until_closed(&before, "0");
@@ -1101,7 +1101,7 @@ mod on_a_terminal {
 
     #[test]
     #[ignore = "run on a pseudo-terminal by another test"]
-    fn prints_that_it_is_closing() {
+    fn the_program_prints_that_it_is_closing() {
         let window = Window::new("Rust聊天群", false);
         let mut closed = false;
         window
@@ -1134,8 +1134,8 @@ mod on_a_terminal {
     #[test]
     fn the_terminal_is_restored_before_a_panic_of_any_thread_is_reported() {
         for (test, message) in [
-            ("panic_in_a_thread", "a thread is lost"),
-            ("panic_in_the_handler", "no more"),
+            ("a_thread_panics", "a thread is lost"),
+            ("the_handler_panics", "no more"),
         ] {
             let mut session = on_a_terminal(&program(test));
             let before = session.wait_until_open();
@@ -1147,7 +1147,7 @@ mod on_a_terminal {
 
     #[test]
     #[ignore = "run on a pseudo-terminal by another test"]
-    fn panic_in_a_thread() {
+    fn a_thread_panics() {
         let window = Window::new("panic", false);
         let mut thread = None;
         let panic_elsewhere = |_| thread = Some(thread::spawn(|| panic!("a thread is lost")));
@@ -1156,14 +1156,14 @@ mod on_a_terminal {
 
     #[test]
     #[ignore = "run on a pseudo-terminal by another test"]
-    fn panic_in_the_handler() {
+    fn the_handler_panics() {
         let window = Window::new("panic", false);
         window.mainloop(|_| panic!("no more")).expect("it runs");
     }
 
     #[test]
     fn a_second_ctrl_c_ends_a_window_that_the_program_does_not_destroy() {
-        let mut session = on_a_terminal(&program("never_destroys"));
+        let mut session = on_a_terminal(&program("the_program_never_destroys_its_window"));
         let before = session.wait_until_open();
         session.press("\x03");
         session.wait_for("closing");
@@ -1173,7 +1173,7 @@ mod on_a_terminal {
 
     #[test]
     #[ignore = "run on a pseudo-terminal by another test"]
-    fn never_destroys() {
+    fn the_program_never_destroys_its_window() {
         let window = Window::new("dead server", false);
         window.mainloop(|_| {}).expect("it runs");
     }
@@ -1207,7 +1207,7 @@ mod on_a_terminal {
 
     #[test]
     fn a_flood_of_lines_is_not_drawn_line_by_line() {
-        let mut session = on_a_terminal(&program("flood"));
+        let mut session = on_a_terminal(&program("the_handler_shows_many_lines"));
         let before = session.wait_until_open();
         session.press("x\r");
         let drawn = session.wait_for("line 99999");
@@ -1222,7 +1222,7 @@ mod on_a_terminal {
 
     #[test]
     #[ignore = "run on a pseudo-terminal by another test"]
-    fn flood() {
+    fn the_handler_shows_many_lines() {
         let window = Window::new("flood", false);
         let mut output = window.output();
         let flood = |event| match event {
@@ -1251,7 +1251,7 @@ mod on_a_terminal {
                 .status();
             assert!(resized.expect("stty is there").success());
             // After a resize only the terminal knows where the rows are. So all rows are drawn
-            // again, also the first one.
+            // again, even the first one.
             session.wait_for("\x1b[1;1H");
             session.wait_for(shown);
         }
@@ -1311,7 +1311,7 @@ mod on_a_terminal {
 
     #[test]
     fn a_plain_window_uses_line_mode_on_any_terminal() {
-        let mut session = on_a_terminal(&program("plain"));
+        let mut session = on_a_terminal(&program("the_window_works_in_lines"));
         session.value("before");
         session.press("hello\n");
         session.wait_for("hello\r\n");
@@ -1322,7 +1322,7 @@ mod on_a_terminal {
 
     #[test]
     #[ignore = "run on a pseudo-terminal by another test"]
-    fn plain() {
+    fn the_window_works_in_lines() {
         let window = Window::new("plain", true);
         let mut output = window.output();
         let shown = window.mainloop(|event| match event {

@@ -260,7 +260,7 @@ fn a_running_server_that_never_answers_falls_and_ends_the_attack() {
 
 /// All rows use the same port, so each server must have ended before the next can start.
 #[test]
-fn every_server_ends_with_its_row() {
+fn every_server_ends_before_the_next_row_starts() {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let address = address.expect("there is a port").to_string();
     for step in ["step1_naive", "step2_messages"] {

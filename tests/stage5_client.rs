@@ -76,7 +76,7 @@ fn a_text_whose_message_is_too_long_is_refused() {
     let (mut client, mut server) = start_client();
     // JSON needs six bytes for each of these characters.
     client.type_in(&format!("{}\nnext\n", "\x01".repeat(16_000)));
-    client.line_with("not sent: 96031 bytes, a message has at most 65536");
+    client.line_with("not sent: 96031 bytes; a message has at most 65536");
     assert_eq!(server.line(), r#"{"name": "alice", "msg": "next\n"}"#);
 }
 

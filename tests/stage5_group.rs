@@ -405,7 +405,7 @@ fn only_the_sender_is_told_what_is_wrong_with_its_message() {
 }
 
 #[test]
-fn a_large_room_does_not_announce_joins_and_leaves() {
+fn a_room_above_the_limit_announces_neither_a_join_nor_a_leave() {
     let names: Vec<String> = (0..=MAX_ANNOUNCED).map(|n| format!("n{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut test = TestRoom::with(&names[..MAX_ANNOUNCED - 1]);
@@ -418,6 +418,11 @@ fn a_large_room_does_not_announce_joins_and_leaves() {
     test.room.join(last + 1);
     assert_eq!(test.send(last + 1, "y", ""), "");
     assert_eq!(test.send(last + 1, "y", "hi"), "|y: hi\n");
+    test.room.join(last + 2);
+    assert_eq!(test.send(last + 2, "z", ""), "");
+    test.room.leave(last + 2);
+    assert_eq!(test.take_output().0, "");
+    // Now the room is as small as the limit.
     test.room.leave(last + 1);
     assert_eq!(
         test.take_output().0,

@@ -1,5 +1,5 @@
-// If a link is defined twice, the first definition counts. In this file the links lead to pages of
-// `cargo doc`.
+// If a link is defined twice, the first definition counts. The links in the first file lead to
+// pages of `cargo doc`.
 #![doc = include_str!("../../docs/rustdoc-links.txt")]
 #![doc = include_str!("../../docs/3-gui-stub.md")]
 

@@ -142,7 +142,8 @@ pub fn fit(text: &str, width: usize, indent: &str) -> String {
 ///
 /// A row ends after a newline, between two words, or before or after a wide character: Chinese text
 /// has no spaces. Within a word it ends only if the word is longer than a row. Spaces never begin a
-/// row: those that do not fit stay at the end of the row before, beyond the edge, as in a browser.
+/// row that continues a line: those that do not fit stay at the end of the row before, beyond the
+/// edge, as in a browser.
 #[must_use]
 pub fn row_starts(text: &str, width: usize, indent: &str) -> Vec<usize> {
     let mut starts = vec![0];

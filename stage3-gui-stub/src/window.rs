@@ -137,7 +137,8 @@ impl Window {
     /// Runs the window until the program destroys it, or until the user has closed it twice.
     ///
     /// `handler` runs on this thread. If it does not return after the user has closed twice, the
-    /// process ends with exit status 130. If any thread panics, it ends with 101.
+    /// process ends with exit status 130. If any thread panics while the window is drawn, the process
+    /// ends with 101.
     ///
     /// # Errors
     ///

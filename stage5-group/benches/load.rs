@@ -38,8 +38,8 @@ const RECEIVE_PAUSE: Duration = Duration::from_millis(1);
 const ROUND_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How many lines a sender may be ahead of the slowest member. A server disconnects a member that
-/// does not read. Without this limit that could happen only because this process gets no processor
-/// time.
+/// does not read. Without this limit, it could disconnect a member that gets too little processor
+/// time from this machine.
 const MAX_AHEAD: u64 = 20_000;
 
 /// How many members there are, and how much they send.

@@ -127,7 +127,7 @@ const ROWS: &[Row] = &[
             let member = chat.join("eve")?;
             member.send(["", "{\"name\": \"half"][number % 2])?;
             chat.go_on()?;
-            // To close a socket with unread bytes is to reset its connection.
+            // Closing a socket with unread bytes resets its connection.
             if member.stream.get_ref().peek(&mut [0])? == 0 {
                 return fell("the server closed a connection");
             }

@@ -120,7 +120,7 @@ impl User<'_> {
         let message = message.encode();
         let length = message.len();
         if length > MAX_MESSAGE {
-            let notice = format!("not sent: {length} bytes, a message has at most {MAX_MESSAGE}\n");
+            let notice = format!("not sent: {length} bytes; a message has at most {MAX_MESSAGE}\n");
             self.output.insert(notice.as_bytes());
         } else {
             self.sent = self.stream.write_all(message.as_bytes());

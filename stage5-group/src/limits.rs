@@ -36,8 +36,8 @@ pub const INBOX: usize = 64;
 
 /// How many bytes a member may be behind the others before it is disconnected. It can be up to a
 /// quarter more, because the tape is cut in large pieces. All members that are behind share these
-/// bytes. With half of this limit, members that read as fast as Python can were disconnected under
-/// full load.
+/// bytes. With half of this limit, the server under full load disconnected members that read as
+/// fast as Python can.
 pub const MAX_BEHIND: usize = 12 * 1024 * 1024;
 
 /// How many bytes of notices may wait for one member. A member that asks questions and does not

@@ -78,7 +78,7 @@ impl fmt::Display for Refusal {
                 write!(f, "not a message: expected {expected} at byte {at}")
             }
             Self::TooLong => write!(f, "too long: a message has at most {MAX_MESSAGE} bytes"),
-            Self::GroupFull => write!(f, "the group is full, try again later"),
+            Self::GroupFull => write!(f, "the group is full; try again later"),
         }
     }
 }

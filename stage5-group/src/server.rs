@@ -13,7 +13,7 @@ pub mod threads;
 use std::io;
 use std::net::TcpListener;
 
-/// Decides which socket is read when.
+/// Decides which socket is read, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// A thread for each member, and one thread for the group: [`threads`].

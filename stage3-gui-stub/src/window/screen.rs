@@ -7,7 +7,7 @@ use super::keyboard::Key;
 use crate::text::{fit, harmless, row_starts, text_width, wrap};
 
 /// The most lines that the output keeps, and the most bytes of a line, its newline included. A
-/// longer line is cut in two. Together that is 40 MB at most.
+/// longer line is cut. Together that is 41 MB at most.
 const MAX_LINES: usize = 10_000;
 const MAX_LINE: usize = 4096;
 
@@ -202,7 +202,7 @@ impl Screen {
         (self.size.1 / 4).clamp(2, 6)
     }
 
-    /// The rows that the title, the rule, the input and the button leave.
+    /// How many rows remain for the output.
     fn output_rows(&self) -> usize {
         self.size.1.saturating_sub(self.input_rows() + 3).max(1)
     }
@@ -259,7 +259,7 @@ impl Screen {
 
     fn hint(&self) -> &'static str {
         if self.close_requests > 0 {
-            "closing, Ctrl-C ends it now"
+            "closing; Ctrl-C ends it now"
         } else if self.unhandled >= MAX_UNHANDLED && !self.input.text().is_empty() {
             "still sending"
         } else if self.input.is_full() {

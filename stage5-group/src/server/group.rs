@@ -1,7 +1,7 @@
 //! Everyone in the group, and how much each member has received: everything that the two engines
 //! share.
 //!
-//! An engine decides which socket to read when. It passes what it read to [`Group::hear`], and
+//! An engine decides which socket to read, and when. It passes what it read to [`Group::hear`], and
 //! calls [`Group::write`] after each round: all that was said in the round is then sent to each
 //! member with one call. Such a call costs much more than the bytes in it, so this **batching** is
 //! what makes the server fast.

@@ -103,7 +103,7 @@ impl Room {
         };
         let before = mem::take(&mut member.display);
         self.taken.remove(&before);
-        // No other connection has this number, and no requested name ends in a number.
+        // No other connection has this number, and no requested name ends in `#` and a number.
         let display = match self.taken.contains(&requested) {
             true => format!("{requested}#{id}"),
             false => requested.clone(),

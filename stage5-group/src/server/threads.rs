@@ -6,9 +6,9 @@
 //! socket ──> reader ─┘         (the group)  └──> socket
 //! ```
 //!
-//! The threads share only the sockets and the channel, so nothing here is locked. While every
-//! member keeps up, all threads wait, so an idle group needs no processor time. The hub handles all
-//! events that wait, and then writes to each member once.
+//! The threads share only the sockets and the channel, so nothing here is locked. While no
+//! member sends and every member keeps up, all threads wait. So an idle group needs no processor
+//! time. The hub handles all events that wait, and then writes to each member once.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};

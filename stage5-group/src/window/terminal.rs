@@ -166,7 +166,7 @@ fn stty(arguments: &[&str]) -> io::Result<String> {
     let mut stty = Command::new("stty");
     let output = stty.args(arguments).stdin(Stdio::inherit()).output()?;
     if !output.status.success() {
-        return Err(io::Error::other("stty: the terminal cannot be set"));
+        return Err(io::Error::other("stty cannot configure the terminal"));
     }
     let printed = String::from_utf8_lossy(&output.stdout);
     Ok(printed.trim_end().to_owned())
