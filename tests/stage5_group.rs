@@ -153,19 +153,19 @@ fn text_that_is_not_strict_json_is_refused_with_its_position() {
 
 #[test]
 fn nesting_is_allowed_up_to_its_limit() {
-    let nested = |depth: usize| {
-        let (open, close) = ("[".repeat(depth), "]".repeat(depth));
-        Message::decode(format!(r#"{{"name":"a","msg":"b","x":{open}{close}}}"#).as_bytes())
-    };
-    assert!(nested(MAX_NESTING).is_ok());
-    assert!(nested(MAX_NESTING + 1).is_err());
-    assert!(nested(30_000).is_err());
-    let nested = |depth: usize| {
-        let (open, close) = ("{\"y\":".repeat(depth), "}".repeat(depth));
-        Message::decode(format!(r#"{{"name":"a","msg":"b","x":{open}1{close}}}"#).as_bytes())
-    };
-    assert!(nested(MAX_NESTING - 1).is_ok());
-    assert!(nested(MAX_NESTING + 1).is_err());
+    for (open, value, close) in [("[", "", "]"), ("[", "1", "]"), ("{\"y\":", "{}", "}")] {
+        // The message itself is one level, and so is the value `{}`.
+        let others = 1 + usize::from(value == "{}");
+        let nested = |depth: usize| {
+            let (open, close) = (open.repeat(depth - others), close.repeat(depth - others));
+            Message::decode(
+                format!(r#"{{"name":"a","msg":"b","x":{open}{value}{close}}}"#).as_bytes(),
+            )
+        };
+        assert!(nested(MAX_NESTING).is_ok());
+        assert!(nested(MAX_NESTING + 1).is_err());
+        assert!(nested(30_000).is_err());
+    }
 }
 
 #[test]

@@ -86,10 +86,8 @@ impl<'a> Parser<'a> {
 
     /// Reads any value (§3), and drops it. The value is inside `depth` arrays and objects.
     pub fn skip(&mut self, depth: usize) -> Result<(), Malformed> {
-        if depth > MAX_NESTING {
-            return self.expected("less nesting");
-        }
         match self.peek() {
+            Some(b'{' | b'[') if depth == MAX_NESTING => self.expected("less nesting"),
             Some(b'{') => self.object(|parser, _| parser.skip(depth + 1)),
             Some(b'[') => {
                 self.at += 1;
