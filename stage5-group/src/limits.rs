@@ -62,9 +62,9 @@ pub const RETRY: Duration = Duration::from_millis(1);
 /// after a second.
 pub const MAX_ACCEPTS: usize = 128;
 
-/// The most readers of the threads engine. On Linux a process usually has room for about 16,000 threads,
-/// because each needs four of its 65,530 memory mappings (`vm.max_map_count`). The limit is lower,
-/// because std aborts the program if a new thread finds no room for its signal stack.
+/// The most readers of the threads engine. On Linux a process usually has room for about 16,000
+/// threads, because each needs four of its 65,530 memory mappings (`vm.max_map_count`). The limit is
+/// lower, because std aborts the program if a new thread finds no room for its signal stack.
 pub const MAX_READERS: usize = 15_000;
 
 /// How many connections that found the group full stay open. The oldest of them is closed for a
