@@ -94,7 +94,7 @@ impl Group {
         let time = stamp(&self.clock.now());
         let line = format!("[{time}]{}: {}", message.name, message.text);
         for stream in self.members.values() {
-            // The thread of a member that is gone takes it off the list.
+            // If a member is gone, its own thread removes it from the list.
             let _ = stream.as_ref().write_all(line.as_bytes());
         }
     }

@@ -105,7 +105,7 @@ impl Group {
     fn deliver(&mut self) {
         let output = self.room.take_output();
         for stream in self.members.values() {
-            // The thread of a member that is gone takes it off the list.
+            // If a member is gone, its own thread removes it from the list.
             let _ = stream.as_ref().write_all(&output.everyone);
         }
         for (id, line) in output.one {
