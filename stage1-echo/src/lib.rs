@@ -1,4 +1,4 @@
-// If a link is defined twice, the first definition counts. The links in the first file lead to
+// If a link is defined twice, the first definition counts. Most links in the first file lead to
 // pages of `cargo doc`.
 #![doc = include_str!("../../docs/rustdoc-links.txt")]
 #![doc = include_str!("../../docs/1-echo.md")]

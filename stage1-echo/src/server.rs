@@ -10,8 +10,8 @@ use crate::clock::Clock;
 /// The most bytes that one `read` takes: the tutorial's `BUFSIZ`.
 pub const BUFSIZ: usize = 1024;
 
-/// How long to wait after a failed `accept`. The usual cause is that too many files are open (a
-/// socket counts as one). The next `accept` would fail, too, and the loop would fill the log.
+/// How long to wait after a failed `accept`. In most servers the usual cause is that too many files
+/// are open (a socket counts as one). Without the pause, the loop would fill the log.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves one client after the other, forever, and logs a line for each.

@@ -14,8 +14,8 @@ pub const MAX_NESTING: usize = 64;
 /// The longest name, in characters, without the `#2` that the server may add.
 pub const MAX_NAME: usize = 32;
 
-/// The largest room in which joins and leaves are announced. In a room of n members, n joins would
-/// be announced to n members each.
+/// The largest room in which joins, leaves and new names are announced. In a room of n members, n
+/// joins would be announced to n members each.
 pub const MAX_ANNOUNCED: usize = 100;
 
 /// How many names `/who` lists, so that the answer is not a flood.

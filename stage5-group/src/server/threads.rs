@@ -88,7 +88,8 @@ fn run(inbox: &Receiver<Event>, mut group: Group) {
 ///
 /// Blocking is a property of the socket, not of the thread that uses it. So the socket is made
 /// non-blocking for the time of one write. A reader that already waits in `read` continues to wait.
-/// A reader that calls `read` during this time gets `WouldBlock`, and calls it again.
+/// A reader that calls `read` during this time gets bytes, or `WouldBlock`. After `WouldBlock`, it
+/// calls `read` again.
 fn try_write(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<Option<usize>> {
     stream.set_nonblocking(true)?;
     let written = ready(stream.write(bytes));
