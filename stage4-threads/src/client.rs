@@ -12,7 +12,7 @@ use crate::window::{Event, Output, Window};
 /// The most bytes that one `read` takes: the tutorial's `BUFSIZ`.
 const BUFSIZ: usize = 1024;
 
-/// After a write has failed, how long the client still waits for what the server has sent. Bytes
+/// How long the client still waits for what the server has sent, after a write has failed. Bytes
 /// that are on their way need less time, and the user should not wait longer.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -18,7 +18,7 @@ const CHUNK: usize = 16 * 1024;
 /// although a byte of a message may become `�`, which has three bytes.
 const MAX_LINE: usize = 4 * MAX_MESSAGE;
 
-/// After a write has failed, how long the client still waits for what the server has sent.
+/// How long the client still waits for what the server has sent, after a write has failed.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 const HELP: &str = "\
