@@ -163,7 +163,8 @@ impl Window {
         }
         while let Ok(event) = self.events.recv() {
             // The state's `events` is `None` after `destroy`, and after the user has closed twice.
-            // Then waiting events are dropped, but not `Close`: the handler may not know of it yet.
+            // Then the events that remain are dropped, except `Close`: the handler may not have
+            // seen it yet.
             let open = shared.lock().events.is_some();
             if open || event == Event::Close {
                 handler(event);

@@ -134,7 +134,7 @@ const ROWS: &[Row] = &[
         }
         Ok(())
     }),
-    ("dribble", "300 members send a byte now and then", |chat| {
+    ("dribble", "300 members send their bytes slowly", |chat| {
         let members = (0..300).map(|_| chat.join("eve"));
         let members = members.collect::<Outcome<Vec<Member>>>()?;
         for byte in "{\"name\": \"dribble".bytes() {

@@ -104,7 +104,7 @@ impl Reader {
             Ok(Some(length)) => self.decoder.push(&chunk[..length]),
             _ => Vec::new(),
         };
-        // A member that sends one byte now and then must not keep the loop awake.
+        // A member that sends one byte from time to time must not keep the loop awake.
         let talks = !messages.is_empty() || matches!(read, Ok(Some(MAX_READ_POLLING)));
         self.backoff.record(talks, now);
         group.hear(self.id, messages);
