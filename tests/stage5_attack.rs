@@ -61,7 +61,7 @@ fn example(name: &str) -> String {
 /// 256.
 ///
 /// This waits as long as the program runs, because on a slow machine the row `deaf` takes longer
-/// than [`DEADLINE`](support::DEADLINE). The program has a time-out for each line.
+/// than [`DEADLINE`](support::DEADLINE). The program has a time-out for each row.
 fn attack(arguments: &[&str]) -> (i32, String, String) {
     let program = example("attack");
     let mut command;
