@@ -197,7 +197,7 @@ impl Member {
                 None if now.duration_since(self.last_progress) > MAX_STALL => {
                     return Err(too_slow());
                 }
-                // Not at once: each try causes a round, and many rounds make small batches.
+                // Do not try at once: each try causes a round, and many rounds make small batches.
                 None => return Ok(Some(self.backoff.due().max(now + RETRY))),
             }
         }
