@@ -1,5 +1,5 @@
 // If a link is defined twice, the first definition counts. The first file defines the links for
-// `cargo doc`: to its pages, and to the pictures.
+// `cargo doc`.
 #![doc = include_str!("../../docs/rustdoc-links.txt")]
 #![doc = include_str!("../../docs/4-threads.md")]
 
